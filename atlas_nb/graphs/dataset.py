@@ -74,17 +74,18 @@ class BatchSampler(Sampler):
         self.epoch += 1
         yield from (chunk.tolist() for chunk in order.split(self.batch_size))
 
-# %% ../../nbs/24_graphs.dataset.ipynb #5dd1c58c
+# %% ../../nbs/24_graphs.dataset.ipynb #11e8f485
 class PartDataset(Dataset):
     "The labelled crystals of one part of a data set; hands out whole batches."
 
     def __init__(
         self,
         data: "CrystalPropertyDataset",  # prepared
-        indices: Sequence[int],  # of its crystals
+        part: str,  # "train", "val" or "test"
     ):
+        self.part, self.split, self.fingerprint = part, data.split, data.fingerprint
         self.store, self.properties, self.builder = data.store, data.properties, data.builder
-        self.indices = torch.as_tensor(indices, dtype=torch.int64)
+        self.indices = torch.as_tensor(data.indices(part), dtype=torch.int64)
         self.y = torch.tensor(data.y)[self.indices]
 
     def __len__(self) -> int:  # crystals
@@ -105,7 +106,7 @@ class PartDataset(Dataset):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/24_graphs.dataset.ipynb #5ec8599e
+# %% ../../nbs/24_graphs.dataset.ipynb #5e10a668
 class CrystalPropertyDataset:
     "Crystals with labels, ready to be learned from: `prepare()` makes the graphs, `loader(part)` hands them out in batches."
 
@@ -160,7 +161,7 @@ class CrystalPropertyDataset:
         "Batches of one part: `CrystalGraph` batches with labels `y` [B, P]."
         if self.store is None:
             raise RuntimeError("call prepare() first: the graphs are not built yet")
-        dataset = PartDataset(self, self.indices(part))
+        dataset = PartDataset(self, part)
         sampler = BatchSampler(len(dataset), batch_size, shuffle=part == "train" if shuffle is None else shuffle, seed=seed)
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=_as_is, **options)
 
