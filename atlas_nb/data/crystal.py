@@ -194,7 +194,7 @@ def as_crystal(
         return from_ase(obj, id)
     raise CrystalError(f"cannot make a crystal of {type(obj).__name__}; give a Crystal, a pymatgen Structure, ASE Atoms, a JARVIS record or a file's path")
 
-# %% ../../nbs/11_data.crystal.ipynb #a45611a9
+# %% ../../nbs/11_data.crystal.ipynb #65193595
 def from_file(
     path: "str | Path",  # a CIF, or a POSCAR (POSCAR*, CONTCAR*, *.vasp, *.poscar)
     id: str = "",  # the file's name without its ending where empty
@@ -216,7 +216,7 @@ def from_file(
     try:
         return from_pymatgen(structure, id or path.stem)
     except CrystalError as error:
-        raise CrystalError(f"{path}: {error}") from error
+        raise CrystalError(str(error) if id == str(path) else f"{path}: {error}") from error
 
 
 def _parse(path, text, parser):
