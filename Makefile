@@ -1,0 +1,34 @@
+# make demo: set up, train on the shipped data.  make test: set up, run every check.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test prove docs readme notebooks clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: settings.ini setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: setup  ## train CGCNN on formation energies beside two baselines
+	$(BIN)/atlas-nb train --property formation_energy --run-dir runs/demo --overwrite
+
+test: setup  ## notebooks, drift of export and clean, import order, outputs, README, site
+	$(BIN)/python scripts/checks.py
+
+prove: setup  ## plant a fault for each check and see it found
+	$(BIN)/python scripts/checks.py --prove
+
+docs: setup  ## build the site into _proc/_docs; a broken link fails
+	$(BIN)/python scripts/site.py
+
+readme: setup  ## README.md from nbs/index.ipynb
+	$(BIN)/python scripts/readme.py
+
+notebooks: setup  ## run all notebooks anew, benchmarks too, and keep their outputs
+	$(BIN)/python scripts/run_notebooks.py
+
+clean:
+	rm -rf $(VENV) _proc _docs runs *.egg-info

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Everything `make test` checks, in a copy of the project, so that checking changes nothing.
+
+    python scripts/checks.py                 all checks
+    python scripts/checks.py order docs      some of them
+    python scripts/checks.py --prove         plant a fault for each check and see that it is found
+"""
+
+import ast
+import filecmp
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent  # the commands of this environment
+SKIPPED = "skipped"
+
+
+def copy_project(source, target):
+    "The files git tracks or would track; everything but build products where there is no git."
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=source, capture_output=True, text=True)
+    if listed.returncode:
+        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(".venv", "runs", "_proc", "_docs", ".git", "__pycache__"))
+        return target
+    for name in listed.stdout.splitlines():
+        if (source / name).is_symlink() or (source / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, target / name, follow_symlinks=False)
+    return target
+
+
+def command(*words, cwd, **env):
+    "Run a command of this environment; returns exit status and everything it said."
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([str(w) for w in words], cwd=cwd, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": str(cwd), **env})
+    return done.returncode, done.stdout + done.stderr
+
+
+def differences(a, b, pattern):
+    "Files under two folders that are not equal, or only in one."
+    names = {p.relative_to(root) for root in (a, b) for p in root.glob(pattern) if p.is_file() and "__pycache__" not in p.parts}
+    return sorted(str(n) for n in names if not ((a / n).is_file() and (b / n).is_file() and filecmp.cmp(a / n, b / n, shallow=False)))
+
+
+def notebooks(root):
+    return sorted(p for p in (root / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+
+def cells(path, kind="code"):
+    return [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == kind]
+
+
+# Each check takes the copy of the project and returns what is wrong, one string a fault.
+
+
+def export(root):
+    "nbdev_export would change nothing: the package is what the notebooks say."
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = copy_project(root, Path(folder, "fresh"))
+        status, said = command("nbdev_export", cwd=fresh)
+        faults = [said] if status else []
+        return faults + [f"{name} differs from its notebook: run nbdev_export" for name in differences(root, fresh, "atlas_nb/**/*.py")]
+
+
+def clean(root):
+    "nbdev_clean would change nothing: notebooks carry no metadata of whoever ran them."
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = copy_project(root, Path(folder, "fresh"))
+        status, said = command("nbdev_clean", cwd=fresh)
+        faults = [said] if status else []
+        return faults + [f"{name} is not clean: run nbdev_clean" for name in differences(root, fresh, "nbs/**/*.ipynb")]
+
+
+def imported(source):
+    "Modules of atlas_nb that some code imports, wherever in it."
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.startswith("atlas_nb."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "atlas_nb":
+            yield from (f"atlas_nb.{a.name}" for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("atlas_nb."):
+            yield node.module
+
+
+def order(root):
+    "A notebook imports only from notebooks with a lower number."
+    numbers, faults = {}, []
+    for path in notebooks(root):
+        number = re.match(r"\d+", path.name)
+        module = next((m[1] for c in cells(path) for m in re.finditer(r"^#\| *default_exp +(\S+)", "".join(c["source"]), re.M)), None)
+        if number and module:
+            numbers[f"atlas_nb.{module}"] = int(number[0])
+        elif module:
+            faults.append(f"{path.name} exports {module} but has no number")
+    for path in notebooks(root):
+        number = re.match(r"\d+", path.name)
+        for cell in cells(path) if number else []:
+            source = re.sub(r"^\s*[%!].*$", "", "".join(cell["source"]), flags=re.M)
+            for module in imported(source):
+                if numbers.get(module, -1) > int(number[0]):
+                    faults.append(f"{path.name} imports {module}, which is notebook {numbers[module]}")
+    return faults
+
+
+def outputs(root):
+    "Outputs hold no path of a machine, no warning, no error, no progress bar."
+    unwanted = {"a path of a machine": r"/(home|root|tmp|Users|work)/\w", "a warning": r"Warning\b", "a progress bar": r"\r|it/s\]|s/it\]"}
+    faults = []
+    for path in notebooks(root):
+        for cell in cells(path):
+            for output in cell["outputs"]:
+                texts = [output.get("text", ""), *(v for k, v in output.get("data", {}).items() if k.startswith("text"))]
+                text = "".join("".join(t) for t in texts)
+                faults += [f"{path.name}: an output holds {what}: {text[:80]!r}" for what, pattern in unwanted.items() if re.search(pattern, text)]
+                if output["output_type"] == "error":
+                    faults.append(f"{path.name}: an output is an error: {output['ename']}")
+    return faults
+
+
+def readme(root):
+    "README.md is what nbs/index.ipynb says."
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = copy_project(root, Path(folder, "fresh"))
+        status, said = command(sys.executable, "scripts/readme.py", cwd=fresh)
+        faults = [said] if status else []
+        wrong = differences(root, fresh, "README.md") + differences(root, fresh, ".github/readme/*")
+        return faults + [f"{name} differs from nbs/index.ipynb: run make readme" for name in wrong]
+
+
+def docs(root):
+    "The site renders, and no link in it is broken."
+    if not (BIN / "smalldocs").exists():
+        return SKIPPED
+    status, said = command(sys.executable, "scripts/site.py", cwd=root)
+    return [said] if status else []
+
+
+def test_notebook(root, path, cache):
+    start = time.perf_counter()
+    status, said = command("nbdev_test", "--path", path, cwd=root, ATLAS_NB_CACHE=cache)
+    return path, status, said, time.perf_counter() - start
+
+
+CHECKS = {f.__name__: f for f in (export, clean, order, outputs, readme, docs)}
+
+
+def check(root, names, only=None):
+    "Run the named checks, print a line each; returns how many passed, failed, were skipped."
+    count = {"passed": 0, "failed": 0, "skipped": 0}
+
+    def note(what, faults, seconds):
+        verdict = "skipped" if faults == SKIPPED else "failed" if faults else "passed"
+        count[verdict] += 1
+        print(f"{verdict:8s}{what} ({seconds:.0f} s)", flush=True)
+        if verdict == "failed":
+            print(*(f"    {line}" for fault in faults for line in fault.strip().splitlines()), sep="\n", flush=True)
+
+    for name in names:
+        if name in CHECKS:
+            start = time.perf_counter()
+            faults = CHECKS[name](root)
+            note(f"{name}: {CHECKS[name].__doc__}", faults, time.perf_counter() - start)
+    if "notebooks" in names:
+        with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(2) as pool:
+            paths = [p for p in notebooks(root) if only is None or p.name in only]
+            for path, status, said, seconds in pool.map(lambda p: test_notebook(root, p, cache), paths):
+                note(f"notebook {path.relative_to(root / 'nbs')}", [said] if status else [], seconds)
+    return count
+
+
+def edit(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path} has no {old!r}"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+FAULTS = {  # check -> what breaks it
+    "export": lambda root: edit(root / "atlas_nb/data/splits.py", "PARTS = (", "PARTS  = ("),
+    "clean": lambda root: edit(root / "nbs/14_data.splits.ipynb", '"execution_count": null', '"execution_count": 7'),
+    "order": lambda root: edit(root / "nbs/14_data.splits.ipynb", "from atlas_nb.data.crystal import", "from atlas_nb.trainer import"),
+    "outputs": lambda root: edit(root / "nbs/14_data.splits.ipynb", "by reduced formula, 80/10/10, seed 0 ", "/home/me/split "),
+    "readme": lambda root: edit(root / "README.md", "#", "##"),
+    "docs": lambda root: edit(root / "nbs/12_data.sources.ipynb", "(10_data.properties.ipynb)", "(10_data.nowhere.ipynb)"),
+    "notebooks": lambda root: edit(root / "nbs/14_data.splits.ipynb", "test_eq(sorted(split.train", "test_eq(1, sorted(split.train"),
+}
+
+
+def prove():
+    "Plant each fault in a copy; the check must pass before and fail after."
+    missed = []
+    for name, plant in FAULTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            root, only = copy_project(ROOT, Path(folder, "copy")), {"14_data.splits.ipynb"}
+            before = check(root, [name], only)
+            plant(root)
+            after = check(root, [name], only)
+            if before["failed"] or not after["failed"]:
+                missed.append(name)
+    print(f"{len(FAULTS) - len(missed)} of {len(FAULTS)} planted faults found" + (f"; missed: {', '.join(missed)}" if missed else ""))
+    return 1 if missed else 0
+
+
+def main(names):
+    if names == ["--prove"]:
+        return prove()
+    unknown = set(names) - {*CHECKS, "notebooks"}
+    if unknown:
+        print(f"no check named {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}, notebooks", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        count = check(copy_project(ROOT, Path(folder, "copy")), names or [*CHECKS, "notebooks"])
+    print(f"{count['passed']} passed, {count['failed']} failed" + (f", {count['skipped']} skipped" if count["skipped"] else ""))
+    return 1 if count["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
