@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Write README.md from nbs/index.ipynb, with its pictures beside the workflows, in .github/readme."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,10 @@ def main():
     for cell in notebook.cells:
         cell.source = "\n".join(line for line in cell.source.splitlines() if not line.startswith("#|"))
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop("text/html", None)  # GitHub shows the plain table better than pandas' styled one
+            data = output.get("data", {})
+            if "text/html" in data:  # pandas' tables; GitHub shows a style sheet as text
+                data["text/html"] = re.sub(r"<style.*?</style>\n?", "", data["text/html"], flags=re.S)
+    notebook.metadata["language_info"] = {"name": "python"}
     text, resources = MarkdownExporter().from_notebook_node(notebook)
     shutil.rmtree(PICTURES, ignore_errors=True)
     PICTURES.mkdir(parents=True)

@@ -5,6 +5,7 @@ nbdev prepares the notebooks as it does for Quarto; smalldocs renders the same _
 in .github/workflows/docs.yml.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +16,31 @@ from nbdev.quarto import refresh_quarto_yml
 from nbdev.serve import proc_nbs
 
 
+def as_published(proc, cfg):
+    "Name the pages as Quarto does, without numbers, and make links to the published site links within this one."
+    notebooks = {path.name: re.sub(r"^\d+_", "", path.name) for path in proc.rglob("*.ipynb")}
+    published = f"{cfg.doc_host}{cfg.doc_baseurl}/"
+    for path in [*proc.rglob("*.ipynb"), proc / "_quarto.yml"]:
+        text = path.read_text(encoding="utf-8").replace(published, "")
+        text = re.sub(r"output-file: \S+?\.html\\n", "", text)
+        for old, new in notebooks.items():
+            text = re.sub(rf"(?<![\w.]){re.escape(old)}", new, text)
+        path.unlink()
+        path.with_name(notebooks.get(path.name, path.name)).write_text(text, encoding="utf-8")
+
+
 def main():
+    cfg = get_config()
     refresh_quarto_yml()
     nbdev.doclinks._build_modidx()
-    proc = Path(proc_nbs.__wrapped__(get_config().nbs_path, force=True))
+    proc = Path(proc_nbs(cfg.nbs_path, force=True))
+    as_published(proc, cfg)
     smalldocs = Path(sys.executable).parent / "smalldocs"
     for words in (["render", "--quiet", proc], ["check", proc]):
         done = subprocess.run([smalldocs, *words])
         if done.returncode:
             return done.returncode
-    print(f"site: {(proc / get_config().doc_path.name).relative_to(Path.cwd())}/index.html")
+    print(f"site: {(proc / cfg.doc_path.name).relative_to(Path.cwd())}/index.html")
     return 0
 
 

@@ -74,13 +74,13 @@ class BatchSampler(Sampler):
         self.epoch += 1
         yield from (chunk.tolist() for chunk in order.split(self.batch_size))
 
-# %% ../../nbs/24_graphs.dataset.ipynb #11e8f485
+# %% ../../nbs/24_graphs.dataset.ipynb #4003a579
 class PartDataset(Dataset):
     "The labelled crystals of one part of a data set; hands out whole batches."
 
     def __init__(
         self,
-        data: "CrystalPropertyDataset",  # prepared
+        data,  # a prepared `CrystalPropertyDataset`
         part: str,  # "train", "val" or "test"
     ):
         self.part, self.split, self.fingerprint = part, data.split, data.fingerprint

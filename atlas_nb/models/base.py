@@ -18,7 +18,7 @@ from ..data.properties import Property, get_properties
 from ..graphs.builder import CrystalGraphBuilder
 from .layers import TargetScale
 
-# %% ../../nbs/31_models.base.ipynb #062741b4
+# %% ../../nbs/31_models.base.ipynb #eff82e6c
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`."
 
@@ -68,7 +68,7 @@ class PropertyModel(nn.Module):
         self,
         structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
         batch_size: int = 64,
-    ) -> pd.DataFrame:  # a row a structure, by id; a column a property, in its unit
+    ) -> pd.DataFrame:  # a row a structure, by id, else formula; a column a property, in its unit
         "Predictions for crystals somebody brings. Warns of elements the model never saw; a prediction that is no number is an error."
         crystals = [as_crystal(s) for s in structures]
         for c in crystals:
@@ -83,7 +83,7 @@ class PropertyModel(nn.Module):
         finally:
             self.train(training)
         values = {p.name: torch.cat([part[p.name] for part in parts]).cpu().numpy() if parts else [] for p in self.properties}
-        return checked(pd.DataFrame(values, index=pd.Index([c.id for c in crystals], name="id")))
+        return checked(pd.DataFrame(values, index=pd.Index([c.id or c.formula for c in crystals], name="id")))
 
     def config(self) -> dict:  # plain values, enough to make the same model with other weights
         return {
