@@ -63,7 +63,7 @@ def metrics_table(
     ]
     return pd.DataFrame(rows).set_index(["property", "model"])
 
-# %% ../nbs/41_evaluation.ipynb #f7ade96b
+# %% ../nbs/41_evaluation.ipynb #2d27ba96
 def plot_parity(
     y: np.ndarray,  # [N] labels, NaN where missing
     predicted: np.ndarray,  # [N]
@@ -101,7 +101,7 @@ def plot_curves(
         mae = history[f"val_{p.name}_mae"]
         ax.plot(history["epoch"], mae, color="tab:orange")
         ax.axhline(mae.min(), color="0.6", lw=1, ls=":")
-        ax.set(xlabel="epoch", ylabel=f"validation MAE, {p.label}")
+        ax.set(xlabel="epoch", ylabel=f"validation MAE\n{p.label}")
     return fig
 
 
