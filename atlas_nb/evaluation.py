@@ -63,7 +63,7 @@ def metrics_table(
     ]
     return pd.DataFrame(rows).set_index(["property", "model"])
 
-# %% ../nbs/41_evaluation.ipynb #2d27ba96
+# %% ../nbs/41_evaluation.ipynb #3d20fa16
 def plot_parity(
     y: np.ndarray,  # [N] labels, NaN where missing
     predicted: np.ndarray,  # [N]
@@ -80,7 +80,7 @@ def plot_parity(
     ax.plot(ends, ends, color="0.3", lw=1, zorder=0)
     m = regression_metrics(y, predicted)
     ax.text(0.04, 0.96, f"MAE {m['mae']:.3g} {prop.unit}\nMAD {m['mad']:.3g} {prop.unit}\nn = {m['n']}", transform=ax.transAxes, va="top")
-    ax.set(xlabel=f"{prop.label}, DFT", ylabel=f"{prop.title} ({prop.unit}), predicted" if prop.unit else f"{prop.title}, predicted", title=title)
+    ax.set(xlabel=f"{prop.label}, DFT", ylabel=f"{prop.label}, predicted", title=title)
     ax.set_aspect("equal")
     return ax
 
