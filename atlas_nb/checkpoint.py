@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['FORMAT', 'BEST', 'LAST', 'CheckpointError', 'save_checkpoint', 'load_checkpoint', 'load_run']
 
-# %% ../nbs/40_checkpoint.ipynb #636c0d4e
-import os
+# %% ../nbs/40_checkpoint.ipynb #39e39eb6
 from pathlib import Path
 
 import torch
 
+from .files import whole_file
 from .models.base import PropertyModel
 from .models.registry import model_from_config
 
@@ -21,24 +21,15 @@ BEST, LAST = "best.pt", "last.pt"  # the two checkpoints of a run folder
 class CheckpointError(ValueError):
     "A file or folder without a checkpoint that can be used. The message names it."
 
-# %% ../nbs/40_checkpoint.ipynb #d02adc57
+# %% ../nbs/40_checkpoint.ipynb #ec375b81
 def save_checkpoint(
     path: "str | Path",
     model: PropertyModel,
     **state,  # what else to keep: tensors, plain values, state dicts
 ):
     "Write weights and description of `model`, and `state`, into one file, which appears whole or not at all."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            torch.save({"format": FORMAT, "config": model.config(), "weights": model.state_dict(), **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        torch.save({"format": FORMAT, "config": model.config(), "weights": model.state_dict(), **state}, part)
 
 
 def load_checkpoint(

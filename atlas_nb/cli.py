@@ -131,7 +131,7 @@ class Predict:
         table.to_csv(out)
         print(f"{table.round(4).to_string()}\n\nwritten to {out}")
 
-# %% ../nbs/60_cli.ipynb #34c3bb8f
+# %% ../nbs/60_cli.ipynb #c0f17e2e
 @dataclass
 class Info:
     "Say what the package has: properties, models, data; or what a run folder holds."
@@ -147,7 +147,8 @@ def describe_package() -> str:
     import pandas as pd
 
     from atlas_nb.data.properties import PROPERTIES
-    from atlas_nb.data.sources import cache_folder, load_sample
+    from atlas_nb.data.sources import load_sample
+    from atlas_nb.files import cache_folder
     from atlas_nb.models.registry import MODELS
 
     crystals, labels = load_sample()

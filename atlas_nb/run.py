@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['WRITTEN', 'environment', 'write_json', 'RunFolder', 'parity_figure']
 
-# %% ../nbs/42_run.ipynb #19a702df
+# %% ../nbs/42_run.ipynb #00a5a310
 import json
-import os
 import platform
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -20,10 +19,11 @@ import torch
 from .checkpoint import BEST, LAST, save_checkpoint
 from .data.properties import Property
 from .evaluation import plot_curves, plot_parity
+from .files import whole_file
 from .graphs.dataset import PartDataset
 from .models.base import PropertyModel
 
-# %% ../nbs/42_run.ipynb #b0aeccfd
+# %% ../nbs/42_run.ipynb #b19848ff
 def environment() -> dict:  # plain values
     "What the numbers of a run depend on beside its configuration."
     packages = ("atlas_nb", "torch", "torch-geometric", "lightning-fabric", "numpy", "pandas", "pymatgen-core", "scikit-learn")
@@ -46,9 +46,8 @@ def _version(package):
 
 def write_json(path: Path, data):
     "Write `data` as JSON; the file appears whole or not at all."
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(data, indent=2), encoding="utf-8")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(data, indent=2), encoding="utf-8")
 
 # %% ../nbs/42_run.ipynb #a5832400
 WRITTEN = (BEST, LAST, "config.json", "environment.json", "split.json", "history.csv", "curves.png", "metrics.json", "table.csv", "predictions.csv",

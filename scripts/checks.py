@@ -61,22 +61,23 @@ def cells(path, kind="code"):
 # Each check takes the copy of the project and returns what is wrong, one string a fault.
 
 
-def export(root):
-    "nbdev_export would change nothing: the package is what the notebooks say."
+def drift(root, words, patterns, remedy):
+    "What a command would change among the files of some patterns."
     with tempfile.TemporaryDirectory() as folder:
         fresh = copy_project(root, Path(folder, "fresh"))
-        status, said = command("nbdev_export", cwd=fresh)
-        faults = [said] if status else []
-        return faults + [f"{name} differs from its notebook: run nbdev_export" for name in differences(root, fresh, "atlas_nb/**/*.py")]
+        status, said = command(*words, cwd=fresh)
+        changed = [name for pattern in patterns for name in differences(root, fresh, pattern)]
+        return [said] * (status != 0) + [f"{name} would change: run {remedy}" for name in changed]
+
+
+def export(root):
+    "nbdev_export would change nothing: the package is what the notebooks say."
+    return drift(root, ["nbdev_export"], ["atlas_nb/**/*.py"], "nbdev_export")
 
 
 def clean(root):
     "nbdev_clean would change nothing: notebooks carry no metadata of whoever ran them."
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = copy_project(root, Path(folder, "fresh"))
-        status, said = command("nbdev_clean", cwd=fresh)
-        faults = [said] if status else []
-        return faults + [f"{name} is not clean: run nbdev_clean" for name in differences(root, fresh, "nbs/**/*.ipynb")]
+    return drift(root, ["nbdev_clean"], ["nbs/**/*.ipynb"], "nbdev_clean")
 
 
 def imported(source):
@@ -127,12 +128,7 @@ def outputs(root):
 
 def readme(root):
     "README.md is what nbs/index.ipynb says."
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = copy_project(root, Path(folder, "fresh"))
-        status, said = command(sys.executable, "scripts/readme.py", cwd=fresh)
-        faults = [said] if status else []
-        wrong = differences(root, fresh, "README.md") + differences(root, fresh, ".github/readme/*")
-        return faults + [f"{name} differs from nbs/index.ipynb: run make readme" for name in wrong]
+    return drift(root, [sys.executable, "scripts/readme.py"], ["README.md", ".github/readme/*"], "make readme")
 
 
 def docs(root):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['label_matrix', 'BatchSampler', 'PartDataset', 'CrystalPropertyDataset']
 
-# %% ../../nbs/24_graphs.dataset.ipynb #ad04f09b
+# %% ../../nbs/24_graphs.dataset.ipynb #022d5eee
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from torch_geometric.data import Batch
 
 from ..data.crystal import Crystal
 from ..data.properties import PROPERTIES, Property, get_properties
-from ..data.sources import cache_folder
 from ..data.splits import PARTS, Split, split_by_formula
+from ..files import cache_folder
 from .builder import CrystalGraphBuilder
 from .store import fingerprint
 

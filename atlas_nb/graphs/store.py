@@ -6,8 +6,7 @@
 __all__ = ['FORMAT', 'TENSORS', 'LARGEST', 'COUNTS', 'StoreError', 'GraphStore', 'as_batch', 'pack_graphs', 'fingerprint',
            'save_store', 'open_store']
 
-# %% ../../nbs/22_graphs.store.ipynb #f2777efb
-import os
+# %% ../../nbs/22_graphs.store.ipynb #53c2887a
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from ..data.crystal import Crystal
+from ..files import whole_file
 from .graph import CrystalGraph
 
 # %% ../../nbs/22_graphs.store.ipynb #6c7fca17
@@ -171,23 +171,14 @@ def fingerprint(
             digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()[:32]
 
-# %% ../../nbs/22_graphs.store.ipynb #603947bc
+# %% ../../nbs/22_graphs.store.ipynb #319ab76f
 def save_store(
     store: GraphStore,
     path: "str | Path",
 ):
     "Write `store` into one file, which appears whole or not at all."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            torch.save({"format": FORMAT, "fingerprint": store.fingerprint, "tensors": store.tensors}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        torch.save({"format": FORMAT, "fingerprint": store.fingerprint, "tensors": store.tensors}, part)
 
 
 def open_store(
