@@ -21,7 +21,7 @@ BEST, LAST = "best.pt", "last.pt"  # the two checkpoints of a run folder
 class CheckpointError(ValueError):
     "A file or folder without a checkpoint that can be used. The message names it."
 
-# %% ../nbs/40_checkpoint.ipynb #ec375b81
+# %% ../nbs/40_checkpoint.ipynb #50e96b1a
 def save_checkpoint(
     path: "str | Path",
     model: PropertyModel,
@@ -58,7 +58,11 @@ def load_run(
         raise CheckpointError(f"{run}: no checkpoint ({BEST}) in this folder; is it a run folder, and did its training finish an epoch?")
     if not run.exists():
         raise CheckpointError(f"{run}: no such run folder")
-    data = load_checkpoint(run / BEST if run.is_dir() else run)
-    model = model_from_config(data["config"])
-    model.load_state_dict(data["weights"])
+    path = run / BEST if run.is_dir() else run
+    data = load_checkpoint(path)
+    try:
+        model = model_from_config(data["config"])
+        model.load_state_dict(data["weights"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: does not fit a model of this version ({error!r}); train it again, or use the version that wrote it") from error
     return model.eval()

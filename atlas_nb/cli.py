@@ -52,7 +52,7 @@ class Train:
     def __call__(self):
         run(self)
 
-# %% ../nbs/60_cli.ipynb #a09c2b49
+# %% ../nbs/60_cli.ipynb #62fa29e7
 def run(options: Train):
     "Data, graphs, model, training, evaluation, table: what `atlas-nb train` does."
     from atlas_nb.checkpoint import BEST
@@ -73,9 +73,9 @@ def run(options: Train):
     print(f"{len(ds.crystals):,} crystals; split {ds.split.method}; labels:\n{ds.summary().to_string()}\n")
     ds.prepare(options.progress)
     train, val, test = (ds.loader(p, options.batch_size, seed=options.seed, num_workers=options.num_workers) for p in ("train", "val", "test"))
+    results = baseline_results(ds, options.seed) if options.baselines else {}
     trainer.fit(train, val)
-    results = (baseline_results(ds, options.seed) if options.baselines else {}) | {type(model).__name__: trainer.evaluate(test)}
-    report(results, ds.properties, folder)
+    report({**results, type(model).__name__: trainer.evaluate(test)}, ds.properties, folder)
 
 # %% ../nbs/60_cli.ipynb #29228cff
 def baseline_results(
@@ -131,7 +131,7 @@ class Predict:
         table.to_csv(out)
         print(f"{table.round(4).to_string()}\n\nwritten to {out}")
 
-# %% ../nbs/60_cli.ipynb #c0f17e2e
+# %% ../nbs/60_cli.ipynb #f10221bc
 @dataclass
 class Info:
     "Say what the package has: properties, models, data; or what a run folder holds."
@@ -158,6 +158,14 @@ def describe_package() -> str:
             f"data:   sample, {len(crystals):,} crystals of the Materials Project\ncache:  {cache_folder()}")  # fmt: skip
 
 
+def _readable(read, path):
+    "`read(path)`, or a `ValueError` that names the file."
+    try:
+        return read(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged ({error}); evaluate or train again") from error
+
+
 def describe_run(folder: Path) -> str:
     "Model, data, epochs and metrics of a run."
     import json
@@ -169,12 +177,12 @@ def describe_run(folder: Path) -> str:
     model = load_run(folder)
     lines = [f"{folder}: {model.name}, predicts {', '.join(p.label for p in model.properties)}", f"graphs: {model.builder}"]
     if (folder / "history.csv").is_file():
-        history = pd.read_csv(folder / "history.csv")
-        best = history.loc[history.val_loss.idxmin()]
-        lines.append(f"{len(history)} epochs, {history.seconds.sum():.0f} s; best epoch {best.epoch:.0f}, "
+        history = _readable(pd.read_csv, folder / "history.csv")
+        best = history.loc[history["val_loss"].idxmin()]
+        lines.append(f"{len(history)} epochs, {history.seconds.sum():.0f} s; best epoch {best['epoch']:.0f}, "
                      + ", ".join(f"validation MAE {best[f'val_{p.name}_mae']:.4g} {p.unit}" for p in model.properties))  # fmt: skip
     if (folder / "metrics.json").is_file():
-        for part, metrics in json.loads((folder / "metrics.json").read_text(encoding="utf-8")).items():
+        for part, metrics in _readable(lambda path: json.loads(path.read_text(encoding="utf-8")), folder / "metrics.json").items():
             lines += [f"{part}: {p.label}: MAE {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in model.properties]
     return "\n".join(lines)
 

@@ -63,7 +63,7 @@ def metrics_table(
     ]
     return pd.DataFrame(rows).set_index(["property", "model"])
 
-# %% ../nbs/41_evaluation.ipynb #3d20fa16
+# %% ../nbs/41_evaluation.ipynb #decf1bbd
 def plot_parity(
     y: np.ndarray,  # [N] labels, NaN where missing
     predicted: np.ndarray,  # [N]
@@ -86,7 +86,7 @@ def plot_parity(
 
 
 def plot_curves(
-    history: pd.DataFrame,  # a row an epoch, with "epoch", "train_loss", "val_loss" and "val_<property>_mae"
+    history: pd.DataFrame,  # a row per epoch, with "epoch", "train_loss", "val_loss" and "val_<property>_mae"
     properties: Sequence[Property],
 ):  # -> the figure
     "Learning curves: the loss, and the validation MAE of each property in its unit."
@@ -95,7 +95,7 @@ def plot_curves(
     fig, axes = plt.subplots(1, 1 + len(properties), figsize=(4.2 * (1 + len(properties)), 3.2), layout="constrained")
     for part in ("train", "val"):
         axes[0].plot(history["epoch"], history[f"{part}_loss"], label=part)
-    axes[0].set(xlabel="epoch", ylabel="loss (standard deviations)", yscale="log")
+    axes[0].set(xlabel="epoch", ylabel="loss (of standard scores)", yscale="log")
     axes[0].legend()
     for ax, p in zip(axes[1:], properties):
         mae = history[f"val_{p.name}_mae"]

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['whole_file', 'cache_folder']
 
-# %% ../nbs/01_files.ipynb #3836b7e2
+# %% ../nbs/01_files.ipynb #294aca85
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# %% ../nbs/01_files.ipynb #d33dc975
+# %% ../nbs/01_files.ipynb #8cfbfef4
 @contextmanager
 def whole_file(
     path: "str | Path",  # where the file shall be; its folder is made
@@ -19,7 +20,7 @@ def whole_file(
     "Write to the path that is given; when the block ends well the file stands at `path`, and what stood there is replaced."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield part
         with open(part, "rb+") as file:

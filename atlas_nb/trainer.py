@@ -47,7 +47,7 @@ def property_loss(
             terms.append(LOSSES[loss](error).mean())
     return torch.stack(terms).mean()
 
-# %% ../nbs/43_trainer.ipynb #aaa1ee3e
+# %% ../nbs/43_trainer.ipynb #45d23fd2
 def check_loader(
     model: PropertyModel,
     loader: DataLoader,  # from `CrystalPropertyDataset.loader`
@@ -58,8 +58,9 @@ def check_loader(
         raise ValueError(f"the model predicts {', '.join(wanted)}, the data have {', '.join(there)}; make one for the other, in the same order")
     if model.builder != loader.dataset.builder:
         raise ValueError(f"the model takes graphs of {model.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
-    if not len(loader.dataset):
-        raise ValueError(f"no crystal of the part {loader.dataset.part!r} has a label for {', '.join(there)}")
+    bare = [p.name for p, y in zip(model.properties, loader.dataset.y.T) if y.isnan().all()]
+    if bare:
+        raise ValueError(f"no crystal of the part {loader.dataset.part!r} has a label for {', '.join(bare)}; take another split or leave it out")
 
 
 @torch.no_grad()
@@ -69,7 +70,7 @@ def predict_loader(
     properties: Sequence[Property],  # P of them
     device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:  # labels [N, P], predictions [N, P], ids
-    "What the model says of every crystal of the loader. A prediction that is no number is a `FloatingPointError` with the ids."
+    "What the model says of every crystal of the loader. A prediction that is not finite is a `FloatingPointError` with the ids."
     module.eval()
     y, predicted, ids = [], [], []
     for batch in loader:
@@ -81,7 +82,7 @@ def predict_loader(
     checked(pd.DataFrame(predicted, index=ids))
     return y, predicted, ids
 
-# %% ../nbs/43_trainer.ipynb #9a535221
+# %% ../nbs/43_trainer.ipynb #f10a1129
 def make_fabric(
     accelerator: str,  # "cpu", "cuda" or "auto"
     precision: str,
@@ -89,6 +90,8 @@ def make_fabric(
     "Fabric on one device. Apple's GPUs lack the double precision that positions are kept in, so \"auto\" does not choose them."
     from lightning_fabric import Fabric
 
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA GPU here; take accelerator 'cpu' or 'auto'")
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
@@ -132,7 +135,7 @@ class Evaluator:
         self.run.evaluation(loader.dataset.part, metrics, table, self.model.properties)
         return metrics
 
-# %% ../nbs/43_trainer.ipynb #987dced2
+# %% ../nbs/43_trainer.ipynb #7d471379
 class Trainer(Evaluator):
     "Trains a model, chooses the best epoch on validation, and evaluates."
 
@@ -148,13 +151,16 @@ class Trainer(Evaluator):
         min_delta: float = 0.0,  # "better" is less than (1 - min_delta) times the best so far
         accelerator: str = "auto",  # "cpu" or "cuda"; "auto" takes a CUDA GPU where there is one
         precision: str = "32-true",  # Fabric's: "32-true", "64-true", "bf16-mixed", "16-mixed"
-        run_dir: "str | Path | None" = None,  # the run folder; None keeps nothing on disk
+        run_dir: "str | Path | None" = None,  # the run folder, in which an earlier run is replaced; None keeps nothing on disk
         progress: bool = True,  # show how far it is
     ):
         if loss not in LOSSES:
             raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
-        if max_epochs < 1 or not lr > 0:
-            raise ValueError(f"max_epochs must be at least 1 and lr positive, got {max_epochs} and {lr}")
+        for name, value, fits in (("max_epochs", max_epochs, max_epochs >= 1), ("lr", lr, 0 < lr < math.inf), ("weight_decay", weight_decay, weight_decay >= 0),
+                                  ("clip", clip, clip > 0), ("patience", patience, patience is None or patience >= 1),
+                                  ("min_delta", min_delta, 0 <= min_delta < 1)):  # fmt: skip
+            if not fits:
+                raise ValueError(f"{name} cannot be {value}")
         super().__init__(model, accelerator, precision, run_dir)
         self.settings = dict(max_epochs=max_epochs, lr=lr, weight_decay=weight_decay, loss=loss, clip=clip, patience=patience,
                              min_delta=min_delta, accelerator=accelerator, precision=precision)  # fmt: skip
@@ -165,7 +171,7 @@ class Trainer(Evaluator):
         self,
         train: DataLoader,  # from `CrystalPropertyDataset.loader`
         val: DataLoader,  # chooses the epoch
-    ) -> pd.DataFrame:  # the history, a row an epoch
+    ) -> pd.DataFrame:  # the history, a row per epoch
         "Train. Afterwards the model has the weights of its best epoch."
         self.start(train, val)
         history, best, best_weights, waited = [], math.inf, None, 0
@@ -191,17 +197,21 @@ class Trainer(Evaluator):
         "What comes before the first epoch: checks, the statistics of the training set, the run folder, optimiser and schedule."
         check_loader(self.model, train), check_loader(self.model, val)
         self.model.fit_statistics(train)
+        optimizer = torch.optim.AdamW(self.module.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        steps = self.max_epochs * len(train)
+        if steps >= 10:
+            self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, pct_start=0.2)
+        else:  # too few for a cycle
+            self.schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+        self.optimizer = self.fabric.setup_optimizers(optimizer)
         sampler = train.batch_sampler
         self.run.start(self.model, {**self.settings, "batch_size": sampler.batch_size, "order_seed": sampler.seed}, train.dataset)
-        optimizer = torch.optim.AdamW(self.module.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.max_epochs * len(train), pct_start=0.2)
-        self.optimizer = self.fabric.setup_optimizers(optimizer)
 
     def train_epoch(
         self,
         train: DataLoader,
     ) -> float:  # mean loss over the crystals
-        "One pass over `train`. A loss or gradient that is no number is a `FloatingPointError` that names the batch."
+        "One pass over `train`. A loss or gradient that is not finite is a `FloatingPointError` that names the batch."
         self.module.train()
         total, seen, std = 0.0, 0, self.model.scale.std
         for batch in train:

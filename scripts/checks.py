@@ -26,11 +26,11 @@ SKIPPED = "skipped"
 
 def copy_project(source, target):
     "The files git tracks or would track; everything but build products where there is no git."
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=source, capture_output=True, text=True)
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=source, capture_output=True, text=True)
     if listed.returncode:
         shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(".venv", "runs", "_proc", "_docs", ".git", "__pycache__"))
         return target
-    for name in listed.stdout.splitlines():
+    for name in filter(None, listed.stdout.split("\0")):
         if (source / name).is_symlink() or (source / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / name, target / name, follow_symlinks=False)
@@ -85,10 +85,8 @@ def imported(source):
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.startswith("atlas_nb."))
-        elif isinstance(node, ast.ImportFrom) and node.module == "atlas_nb":
-            yield from (f"atlas_nb.{a.name}" for a in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("atlas_nb."):
-            yield node.module
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "atlas_nb":
+            yield from (node.module, *(f"{node.module}.{a.name}" for a in node.names))
 
 
 def order(root):
@@ -133,7 +131,7 @@ def readme(root):
 
 def docs(root):
     "The site renders, and no link in it is broken."
-    if not (BIN / "smalldocs").exists():
+    if not shutil.which("smalldocs", path=str(BIN)):
         return SKIPPED
     status, said = command(sys.executable, "scripts/site.py", cwd=root)
     return [said] if status else []
@@ -216,7 +214,11 @@ def main(names):
         print(f"no check named {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}, notebooks", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        count = check(copy_project(ROOT, Path(folder, "copy")), names or [*CHECKS, "notebooks"])
+        root = copy_project(ROOT, Path(folder, "copy"))
+        if not notebooks(root):
+            print(f"no notebook found in {ROOT / 'nbs'}: nothing was checked", file=sys.stderr)
+            return 1
+        count = check(root, names or [*CHECKS, "notebooks"])
     print(f"{count['passed']} passed, {count['failed']} failed" + (f", {count['skipped']} skipped" if count["skipped"] else ""))
     return 1 if count["failed"] else 0
 

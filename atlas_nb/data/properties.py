@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-# %% ../../nbs/10_data.properties.ipynb #b62cae50
+# %% ../../nbs/10_data.properties.ipynb #962d1744
 @dataclass(frozen=True)
 class Property:
     "A scalar property of a crystal: its name, its unit and where its values come from."
@@ -21,8 +21,8 @@ class Property:
     unit: str  # unit of every value the package shows; "" for a pure number
     columns: tuple[str, ...]  # spellings of the column in the data sets that have it
     theories: Mapping[str, str] = field(default_factory=dict, hash=False)  # data set -> level of theory
-    low: float = -np.inf  # values below this are no physics (in `unit`)
-    high: float = np.inf  # values above this are no physics (in `unit`)
+    low: float = -np.inf  # unphysical below this (in `unit`)
+    high: float = np.inf  # unphysical above this (in `unit`)
     source: str = ""  # the data set that the values at hand come from; see `of`
 
     @property
@@ -40,8 +40,9 @@ class Property:
         "This property as the data set `source` has it."
         return replace(self, source=source)
 
-# %% ../../nbs/10_data.properties.ipynb #2a0a879c
-_SEMILOCAL = {"sample": "PBE(+U)", "dft_3d": "OptB88vdW"}
+# %% ../../nbs/10_data.properties.ipynb #914bb4c1
+_PBE = {"sample": "PBE(+U)"}
+_BOTH = {**_PBE, "dft_3d": "OptB88vdW"}
 
 PROPERTIES: dict[str, Property] = {}
 
@@ -55,20 +56,20 @@ def register_property(prop: Property) -> Property:  # `prop`, so that the call c
 
 
 for _prop in (
-    Property("formation_energy", "formation energy", "eV/atom", ("formation_energy_peratom",), _SEMILOCAL, -10, 10),
-    Property("formation_energy_2015", "formation energy (MP 2015)", "eV/atom", ("formation_energy_peratom_mp2015",), {"sample": "PBE(+U)"}, -10, 10),
-    Property("hull_distance", "energy above the convex hull", "eV/atom", ("ehull",), _SEMILOCAL, -1, 20),
-    Property("band_gap", "band gap", "eV", ("optb88vdw_bandgap", "gap_pbe"), _SEMILOCAL, 0, 25),
-    Property("bulk_modulus", "bulk modulus (Voigt)", "GPa", ("bulk_modulus_kv",), _SEMILOCAL, -100, 1000),
-    Property("shear_modulus", "shear modulus (Voigt)", "GPa", ("shear_modulus_gv",), _SEMILOCAL, -200, 1000),
-    Property("bulk_modulus_vrh", "bulk modulus (Voigt-Reuss-Hill)", "GPa", ("bulk_modulus_vrh",), _SEMILOCAL, -100, 1000),
-    Property("shear_modulus_vrh", "shear modulus (Voigt-Reuss-Hill)", "GPa", ("shear_modulus_vrh",), _SEMILOCAL, -200, 1000),
-    Property("poisson_ratio", "Poisson ratio", "", ("poisson",), _SEMILOCAL, -1, 1),
-    Property("elastic_anisotropy", "universal elastic anisotropy", "", ("elastic_anisotropy",), _SEMILOCAL, -1e3, 1e3),
-    Property("refractive_index", "refractive index", "", ("refractive_index",), _SEMILOCAL, 1, 100),
-    Property("dielectric_electronic", "electronic dielectric constant (mean)", "", ("eps_electronic",), _SEMILOCAL, 1, 1e4),
-    Property("dielectric_total", "static dielectric constant (mean)", "", ("eps_total",), _SEMILOCAL, 1, 1e4),
-    Property("piezoelectric_max", "largest piezoelectric stress modulus", "C/m²", ("piezo_max_eij",), _SEMILOCAL, 0, 1e3),
+    Property("formation_energy", "formation energy", "eV/atom", ("formation_energy_peratom",), _BOTH, -10, 10),
+    Property("formation_energy_2015", "formation energy (MP 2015)", "eV/atom", ("formation_energy_peratom_mp2015",), _PBE, -10, 10),
+    Property("hull_distance", "energy above the convex hull", "eV/atom", ("ehull",), _BOTH, -1, 20),
+    Property("band_gap", "band gap", "eV", ("optb88vdw_bandgap", "gap_pbe"), _BOTH, 0, 25),
+    Property("bulk_modulus", "bulk modulus (Voigt)", "GPa", ("bulk_modulus_kv",), _BOTH, -100, 1000),
+    Property("shear_modulus", "shear modulus (Voigt)", "GPa", ("shear_modulus_gv",), _BOTH, -200, 1000),
+    Property("bulk_modulus_vrh", "bulk modulus (Voigt-Reuss-Hill)", "GPa", ("bulk_modulus_vrh",), _PBE, -100, 1000),
+    Property("shear_modulus_vrh", "shear modulus (Voigt-Reuss-Hill)", "GPa", ("shear_modulus_vrh",), _PBE, -200, 1000),
+    Property("poisson_ratio", "Poisson ratio", "", ("poisson",), _BOTH, -1, 1),
+    Property("elastic_anisotropy", "universal elastic anisotropy", "", ("elastic_anisotropy",), _PBE, -1e3, 1e3),
+    Property("refractive_index", "refractive index", "", ("refractive_index",), _PBE, 1, 100),
+    Property("dielectric_electronic", "electronic dielectric constant (mean)", "", ("eps_electronic",), _PBE, 1, 1e4),
+    Property("dielectric_total", "static dielectric constant (mean)", "", ("eps_total",), _PBE, 1, 1e4),
+    Property("piezoelectric_max", "largest piezoelectric stress modulus", "C/m²", ("piezo_max_eij",), _PBE, 0, 1e3),
 ):
     register_property(_prop)
 
@@ -98,11 +99,11 @@ def get_properties(
         raise ValueError(f"give each property once, and at least one; got {[p.name for p in props]}")
     return props
 
-# %% ../../nbs/10_data.properties.ipynb #9e143e70
+# %% ../../nbs/10_data.properties.ipynb #4aefac3c
 def as_number(
     value,  # a number, a string, None: what a record holds
 ) -> float:  # NaN where there is no finite number
-    "`value` as a float; whatever is not a finite number is NaN. A truth value is no number either."
+    "`value` as a float; whatever is not a finite number is NaN, and so are booleans."
     if isinstance(value, (bool, np.bool_)):
         return np.nan
     try:

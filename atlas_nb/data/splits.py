@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['PARTS', 'Split', 'split_by_group', 'split_by_formula']
 
-# %% ../../nbs/14_data.splits.ipynb #e9040656
+# %% ../../nbs/14_data.splits.ipynb #a4a937f8
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from .crystal import Crystal
+from .crystal import Crystal, unique_ids
+from ..files import whole_file
 
-# %% ../../nbs/14_data.splits.ipynb #95aee1bd
+# %% ../../nbs/14_data.splits.ipynb #8cb450c8
 PARTS = ("train", "val", "test")
 
 
@@ -38,7 +39,8 @@ class Split:
 
     def save(self, path: "str | Path"):
         "Write the split as JSON: the method, the hash, and all ids."
-        Path(path).write_text(json.dumps({"method": self.method, "sha256": self.hash, **{p: self[p] for p in PARTS}}, indent=1), encoding="utf-8")
+        with whole_file(path) as part:
+            part.write_text(json.dumps({"method": self.method, "sha256": self.hash, **{p: self[p] for p in PARTS}}, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, path: "str | Path") -> "Split":
@@ -52,7 +54,7 @@ class Split:
             raise ValueError(f"{path}: its ids do not match its hash; the file was changed, make the split anew")
         return split
 
-# %% ../../nbs/14_data.splits.ipynb #9655f915
+# %% ../../nbs/14_data.splits.ipynb #9b12347f
 def split_by_group(
     groups: Mapping[str, str],  # id -> name of its group
     fractions: Sequence[float] = (0.8, 0.1, 0.1),  # of the groups: train, val, test
@@ -75,5 +77,7 @@ def split_by_formula(
     fractions: Sequence[float] = (0.8, 0.1, 0.1),  # of the formulas: train, val, test
     seed: int = 0,  # another seed, another split
 ) -> Split:
-    "The split of the package: crystals of one reduced formula stay together."
+    "The split of the package: crystals of one reduced formula stay together. Ids that are empty or not unique are a `CrystalError`."
+    crystals = list(crystals)
+    unique_ids([c.id for c in crystals])
     return split_by_group({c.id: c.formula for c in crystals}, fractions, seed, "by reduced formula")

@@ -18,10 +18,10 @@ from .graph import CrystalGraph, edge_vectors
 from .neighbors import Neighbors, nearest_neighbors, neighbors_within
 from .store import GraphStore, StoreError, fingerprint, open_store, pack_graphs, save_store
 
-# %% ../../nbs/23_graphs.builder.ipynb #7ca54e55
+# %% ../../nbs/23_graphs.builder.ipynb #468f13e1
 @dataclass(frozen=True)
 class CrystalGraphBuilder:
-    "Turns crystals into graphs. The defaults are CGCNN's: the 12 nearest neighbours within 8 Å."
+    "Turns crystals into graphs. The defaults are CGCNN's 12 nearest neighbours within 8 Å, with whole shells."
     cutoff: float = 8.0  # angstrom; no edge is longer
     max_neighbors: "int | None" = 12  # edges to each atom, whole shells kept; None takes all within the cutoff
     ties: str = "keep"  # "keep": equally far neighbours stay together; "cut": `max_neighbors` is a strict cap

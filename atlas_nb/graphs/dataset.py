@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['label_matrix', 'BatchSampler', 'PartDataset', 'CrystalPropertyDataset']
 
-# %% ../../nbs/24_graphs.dataset.ipynb #022d5eee
+# %% ../../nbs/24_graphs.dataset.ipynb #70f3ea03
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,20 +15,21 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import Batch
 
-from ..data.crystal import Crystal
+from ..data.crystal import Crystal, unique_ids
 from ..data.properties import PROPERTIES, Property, get_properties
 from ..data.splits import PARTS, Split, split_by_formula
 from ..files import cache_folder
 from .builder import CrystalGraphBuilder
 from .store import fingerprint
 
-# %% ../../nbs/24_graphs.dataset.ipynb #3664eda6
+# %% ../../nbs/24_graphs.dataset.ipynb #d1a2bcc8
 def label_matrix(
     labels: pd.DataFrame,  # indexed by id
     ids: Sequence[str],  # the crystals, in the order wanted
     properties: Sequence[Property],  # P of them
 ) -> np.ndarray:  # [len(ids), P] float64, NaN where there is no label
-    "The labels of `ids`. A column or a crystal that is missing, or a value beyond the property's range, is a `ValueError`."
+    "The labels of `ids`. A column or a crystal that is missing, an id that comes twice, or a value beyond the property's range is a `ValueError`."
+    unique_ids(ids), unique_ids(labels.index)
     columns = [p.name for p in properties]
     absent = [c for c in columns if c not in labels]
     if absent:
@@ -41,7 +42,7 @@ def label_matrix(
         wrong = np.flatnonzero((values < p.low) | (values > p.high))
         if len(wrong):
             raise ValueError(f"{p.name} of {ids[wrong[0]]} is {values[wrong[0]]:g} {p.unit}, outside {p.low:g} to {p.high:g} "
-                             f"({len(wrong)} such values); mend or drop them")  # fmt: skip
+                             f"({len(wrong)} such values); fix or drop them")  # fmt: skip
     if np.isnan(y).all():
         raise ValueError(f"none of the {len(ids)} crystals has a label for {', '.join(columns)}")
     return y

@@ -18,7 +18,7 @@ class Neighbors(NamedTuple):
     shift: np.ndarray  # [m, 3] int64, the image of the neighbour, in lattice vectors
     distance: np.ndarray  # [m] float64, angstrom
 
-# %% ../../nbs/20_graphs.neighbors.ipynb #089f840a
+# %% ../../nbs/20_graphs.neighbors.ipynb #3460954a
 COINCIDENT = 0.01  # angstrom; atoms nearer than this are an error in the crystal
 
 
@@ -35,7 +35,7 @@ def _search(positions, lattice, centers, radius):
         other = near & ((center != neighbor) | shift.any(axis=1))
         if other.any():
             i, j = center[other][0], neighbor[other][0]
-            raise ValueError(f"atoms {i} and {j} lie {distance[other][0]:.4f} Å apart; remove the double or correct the lattice")
+            raise ValueError(f"atoms {i} and {j} lie {distance[other][0]:.4f} Å apart; remove the duplicate or correct the lattice")
         center, neighbor, shift, distance = (x[~near] for x in (center, neighbor, shift, distance))
     return center, neighbor, shift.astype(np.int64), distance
 

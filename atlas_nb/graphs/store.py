@@ -39,7 +39,7 @@ COUNTS = ("atoms", "edges", "letters")  # each has a pointer tensor `<name>_ptr`
 class StoreError(ValueError):
     "A file that is no graph store, or not the one wanted. The message names it."
 
-# %% ../../nbs/22_graphs.store.ipynb #4d798fe4
+# %% ../../nbs/22_graphs.store.ipynb #4a9a04c8
 class GraphStore:
     "Crystal graphs in packed tensors. `store[i]` is one `CrystalGraph`, `store.batch(indices)` a batch of them."
 
@@ -65,12 +65,19 @@ class GraphStore:
 
     def __repr__(self) -> str:
         atoms, edges = (int(self.tensors[f"{c}_ptr"][-1]) for c in ("atoms", "edges"))
-        return f"GraphStore({len(self):,} crystals, {atoms:,} atoms, {edges:,} edges, {self.nbytes / max(atoms, 1):.0f} bytes an atom)"
+        return f"GraphStore({len(self):,} crystals, {atoms:,} atoms, {edges:,} edges, {self.nbytes / max(atoms, 1):.0f} bytes per atom)"
 
     def ids(self, indices) -> list[str]:  # of the crystals at `indices`
-        first, size = self._ranges("letters", torch.as_tensor(indices))
+        first, size = self._ranges("letters", self._checked(indices))
         letters, ends = self.tensors["id_bytes"][_concat_ranges(first, size)].numpy().tobytes(), size.cumsum(0).tolist()
         return [letters[a:b].decode() for a, b in zip([0, *ends], ends)]
+
+    def _checked(self, indices):
+        "Indices as a tensor; one that is out of range, or no number, is an `IndexError`."
+        indices = torch.as_tensor(indices) if len(indices) else torch.zeros(0, dtype=torch.int64)
+        if indices.dtype == torch.bool or indices.is_floating_point() or ((indices < 0) | (indices >= len(self))).any():
+            raise IndexError(f"indices must be whole numbers from 0 to {len(self) - 1}")
+        return indices.long()
 
     def _ranges(self, count, indices):
         "First place and length of each crystal among the atoms, edges or letters."
@@ -82,7 +89,7 @@ class GraphStore:
         indices: "Sequence[int] | Tensor",  # which crystals, in which order
     ) -> Batch:  # what `Batch.from_data_list` would give
         "Gather a batch from the packed tensors in one go."
-        indices, t = torch.as_tensor(indices, dtype=torch.int64), self.tensors
+        indices, t = self._checked(indices), self.tensors
         first_atom, n = self._ranges("atoms", indices)
         first_edge, m = self._ranges("edges", indices)
         atoms, edges = _concat_ranges(first_atom, n), _concat_ranges(first_edge, m)
@@ -127,7 +134,7 @@ def _check(tensors):
     if not fits or any(len(tensors[f"{c}_ptr"]) != crystals + 1 for c in COUNTS):
         raise StoreError("its tensors do not fit each other")
 
-# %% ../../nbs/22_graphs.store.ipynb #46bdffc9
+# %% ../../nbs/22_graphs.store.ipynb #dd24e122
 def pack_graphs(
     crystals: Sequence[Crystal],
     neighbors: Sequence,  # `Neighbors` of each crystal, sorted by centre
@@ -135,9 +142,9 @@ def pack_graphs(
 ) -> GraphStore:
     "Put crystals and their neighbours end to end."
     ids = [c.id.encode() for c in crystals]
-    large = [c.id for c, p in zip(crystals, neighbors) if len(c) > LARGEST or abs(p.shift).max(initial=0) > 127]
+    large = [c.id for c, p in zip(crystals, neighbors) if len(c) > LARGEST or abs(p.shift).max(initial=0) > 127 or np.bincount(p.center).max(initial=0) > LARGEST]
     if large:
-        raise StoreError(f"{', '.join(large[:5])}: more than {LARGEST:,} atoms, or a neighbour more than 127 cells away; take a smaller or a rounder cell")
+        raise StoreError(f"{', '.join(large[:5])}: more than {LARGEST:,} atoms or neighbours of one, or a neighbour more than 127 cells away; take a rounder cell or a shorter cutoff")
     counts = {"atoms": [len(c) for c in crystals], "edges": [len(p.center) for p in neighbors], "letters": [len(i) for i in ids]}
     parts = {
         "z": [c.numbers for c in crystals],
@@ -171,7 +178,7 @@ def fingerprint(
             digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()[:32]
 
-# %% ../../nbs/22_graphs.store.ipynb #319ab76f
+# %% ../../nbs/22_graphs.store.ipynb #a044055c
 def save_store(
     store: GraphStore,
     path: "str | Path",
@@ -185,7 +192,7 @@ def open_store(
     path: "str | Path",
     wanted: str = "",  # the fingerprint it must have; "" takes any
 ) -> GraphStore:  # its tensors are memory-mapped: read when touched
-    "Open a store. A file that is damaged, foreign or not the one wanted is a `StoreError` that names it."
+    "Open a store. A file that is cut short, foreign, inconsistent or not the one wanted is a `StoreError` that names it."
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such graph store")

@@ -18,7 +18,7 @@ from ..data.properties import Property, get_properties
 from ..graphs.builder import CrystalGraphBuilder
 from .layers import TargetScale
 
-# %% ../../nbs/31_models.base.ipynb #eff82e6c
+# %% ../../nbs/31_models.base.ipynb #fba0ef15
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`."
 
@@ -48,6 +48,7 @@ class PropertyModel(nn.Module):
         self,
         batch,  # of `CrystalGraph`
     ) -> dict[str, Tensor]:  # property -> [B] float64, in the registry's units
+        "A prediction of each property for each crystal of the batch."
         vector = self.encode(batch)
         scores = torch.cat([self.heads[p.name](vector) for p in self.properties], dim=1)
         return {p.name: column for p, column in zip(self.properties, self.scale(scores).unbind(dim=1))}
@@ -68,8 +69,8 @@ class PropertyModel(nn.Module):
         self,
         structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
         batch_size: int = 64,
-    ) -> pd.DataFrame:  # a row a structure, by id, else formula; a column a property, in its unit
-        "Predictions for crystals somebody brings. Warns of elements the model never saw; a prediction that is no number is an error."
+    ) -> pd.DataFrame:  # a row per structure, by id, else formula; a column per property, in its unit
+        "Predictions for crystals somebody brings. Warns of elements the model never saw; a prediction that is not finite is an error."
         crystals = [as_crystal(s) for s in structures]
         for c in crystals:
             unseen = [SYMBOLS[z] for z in sorted(set(c.numbers.tolist())) if not self.elements_seen[z]]
@@ -100,5 +101,5 @@ def checked(
     "Raise `FloatingPointError`, with the ids, where a prediction is NaN or infinite."
     wrong = predictions.index[~predictions.apply(lambda column: column.abs() < float("inf")).all(axis=1)]
     if len(wrong):
-        raise FloatingPointError(f"{len(wrong)} predictions are no numbers: {', '.join(map(str, wrong[:5]))}; the model is broken or the crystal beyond it")
+        raise FloatingPointError(f"{len(wrong)} predictions are not finite: {', '.join(map(str, wrong[:5]))}; the model is broken or the crystal beyond it")
     return predictions

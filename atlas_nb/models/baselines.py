@@ -13,11 +13,11 @@ import numpy as np
 from ..data.crystal import Crystal
 from ..data.properties import Property, get_properties
 
-# %% ../../nbs/33_models.baselines.ipynb #75c7dfa5
+# %% ../../nbs/33_models.baselines.ipynb #c9e699ca
 def composition_features(
     crystals: Sequence[Crystal],
-) -> np.ndarray:  # [n, 119]: fraction of each element Z = 1..118, then the volume of an atom in cubic angstrom
-    "What is known of a crystal without looking at where its atoms are."
+) -> np.ndarray:  # [n, 119]: fraction of each element Z = 1..118, then the volume per atom in cubic angstrom
+    "What is known of a crystal without looking at where its atoms are: composition, and the volume per atom."
     fractions = [np.bincount(c.numbers, minlength=119)[1:] / len(c) for c in crystals]
     return np.column_stack([np.reshape(fractions, (-1, 118)), [c.volume / len(c) for c in crystals]])
 
@@ -57,7 +57,7 @@ class Baseline:
     ) -> np.ndarray:  # [n, P], in the properties' units
         return np.column_stack([r.predict(composition_features(crystals)) for r in self.fitted])
 
-# %% ../../nbs/33_models.baselines.ipynb #0cf2dd21
+# %% ../../nbs/33_models.baselines.ipynb #fc1daf42
 class MeanBaseline(Baseline):
     "The mean of the training labels, for every crystal."
 
@@ -70,7 +70,7 @@ class MeanBaseline(Baseline):
 
 
 class TreesBaseline(Baseline):
-    "Extremely randomised trees (Geurts, Ernst & Wehenkel 2006) on composition fractions and volume an atom."
+    "Extremely randomised trees (Geurts, Ernst & Wehenkel 2006) on composition fractions and volume per atom."
 
     name = "ExtraTrees"
 

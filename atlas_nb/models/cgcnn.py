@@ -18,9 +18,9 @@ from ..graphs.graph import edge_vectors
 from .base import PropertyModel
 from .layers import BatchNorm, GaussianBasis, mean_readout, seeded, sum_at
 
-# %% ../../nbs/32_models.cgcnn.ipynb #f257836f
+# %% ../../nbs/32_models.cgcnn.ipynb #9b257012
 class CGConv(nn.Module):
-    "One gated convolution of CGCNN (eq. 5 of the paper)."
+    "One gated convolution of CGCNN: eq. 5 of the paper, with the normalisations and the outer softplus of its authors' code."
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class CGConv(nn.Module):
         heard = sum_at(torch.sigmoid(gate) * softplus(message), target, len(v))
         return softplus(v + self.norm_atoms(heard))
 
-# %% ../../nbs/32_models.cgcnn.ipynb #e753ac35
+# %% ../../nbs/32_models.cgcnn.ipynb #a490c63b
 class CGCNN(PropertyModel):
     "Crystal graph convolutional neural network (Xie & Grossman 2018)."
 
@@ -60,10 +60,12 @@ class CGCNN(PropertyModel):
         hidden: int = 128,  # channels behind the mean over atoms
         seed: int = 0,  # of the first weights
     ):
+        if min(width, n_conv, hidden) < 1:
+            raise ValueError(f"width, n_conv and hidden must be at least 1, got {width}, {n_conv}, {hidden}")
         builder = CrystalGraphBuilder() if builder is None else builder
         with seeded(seed):
             super().__init__(properties, builder, hidden, dict(width=width, n_conv=n_conv, hidden=hidden, seed=seed))
-            self.embedding = nn.Embedding(119, width)  # by atomic number; row 0 is nobody's
+            self.embedding = nn.Embedding(119, width)  # by atomic number; row 0 is unused
             self.basis = GaussianBasis(builder.cutoff)
             self.convs = nn.ModuleList(CGConv(width, self.basis.size) for _ in range(n_conv))
             self.dense = nn.Linear(width, hidden)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-# %% ../../nbs/30_models.layers.ipynb #eb1df7ef
+# %% ../../nbs/30_models.layers.ipynb #d0354992
 class GaussianBasis(nn.Module):
-    "Distances expanded in Gaussians (Xie & Grossman 2018)."
+    "Distances expanded in Gaussians, as in the code of CGCNN (Xie & Grossman 2018)."
 
     def __init__(
         self,
