@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['WRITTEN', 'environment', 'write_json', 'RunFolder', 'parity_figure']
 
-# %% ../nbs/42_run.ipynb #00a5a310
+# %% ../nbs/42_run.ipynb #37dc0216
 import json
 import platform
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 

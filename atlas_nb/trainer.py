@@ -47,15 +47,18 @@ def property_loss(
             terms.append(LOSSES[loss](error).mean())
     return torch.stack(terms).mean()
 
-# %% ../nbs/43_trainer.ipynb #45d23fd2
+# %% ../nbs/43_trainer.ipynb #9ec34883
 def check_loader(
     model: PropertyModel,
     loader: DataLoader,  # from `CrystalPropertyDataset.loader`
 ):
-    "Raise a `ValueError` unless the loader's properties and graphs are the model's, and it has a crystal."
+    "Raise a `ValueError` unless the loader's properties, level of theory and graphs are the model's, and each property has a label."
     wanted, there = [p.name for p in model.properties], [p.name for p in loader.dataset.properties]
     if wanted != there:
         raise ValueError(f"the model predicts {', '.join(wanted)}, the data have {', '.join(there)}; make one for the other, in the same order")
+    for mine, theirs in zip(model.properties, loader.dataset.properties):
+        if mine.theory and theirs.theory and mine.theory != theirs.theory:
+            raise ValueError(f"the model predicts {mine.label}, the data have {theirs.label}; levels of theory do not mix")
     if model.builder != loader.dataset.builder:
         raise ValueError(f"the model takes graphs of {model.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
     bare = [p.name for p, y in zip(model.properties, loader.dataset.y.T) if y.isnan().all()]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CrystalGraphBuilder']
 
-# %% ../../nbs/23_graphs.builder.ipynb #ec65d9a4
+# %% ../../nbs/23_graphs.builder.ipynb #3f525cee
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..data.crystal import Crystal, CrystalError, as_crystal
-from .graph import CrystalGraph, edge_vectors
+from .graph import CrystalGraph
 from .neighbors import Neighbors, nearest_neighbors, neighbors_within
 from .store import GraphStore, StoreError, fingerprint, open_store, pack_graphs, save_store
 
-# %% ../../nbs/23_graphs.builder.ipynb #468f13e1
+# %% ../../nbs/23_graphs.builder.ipynb #a3273cac
 @dataclass(frozen=True)
 class CrystalGraphBuilder:
     "Turns crystals into graphs. The defaults are CGCNN's 12 nearest neighbours within 8 Å, with whole shells."
@@ -60,13 +60,14 @@ class CrystalGraphBuilder:
         progress: bool = False,  # show a bar
     ) -> GraphStore:
         "The graphs of many crystals, packed. A store at `path` that fits is opened, not built again; one that does not is replaced."
-        crystals = [_inside(as_crystal(s)) for s in structures]
+        crystals = [as_crystal(s) for s in structures]
         name = fingerprint(crystals, self.config()) if path else ""
         if path and Path(path).exists():
             try:
                 return open_store(path, wanted=name)
             except StoreError:
                 pass  # damaged or of other crystals: what it should hold is at hand
+        crystals = [_inside(c) for c in crystals]
         bar = tqdm(crystals, desc="graphs", unit="crystal", disable=not progress)
         store = pack_graphs(crystals, [self.neighbors(c) for c in bar], name)
         if path is None:
