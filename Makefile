@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test prove docs readme notebooks clean
+.PHONY: setup official demo test prove docs readme notebooks clean
 
 setup: $(VENV)/.ready
 
@@ -12,13 +12,19 @@ $(VENV)/.ready: settings.ini setup.py constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+official: $(VENV)/.official  ## official splits, of which only the files are read
+
+$(VENV)/.official: $(VENV)/.ready requirements-official.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-official.txt
+	touch $@
+
 demo: setup  ## train CGCNN on formation energies beside two baselines
 	$(BIN)/atlas-nb train --property formation_energy --run-dir runs/demo --overwrite
 
-test: setup  ## notebooks, drift of export and clean, import order, outputs, README, site
+test: setup official  ## notebooks, drift of export and clean, import order, outputs, README, site
 	$(BIN)/python scripts/checks.py
 
-prove: setup  ## plant a fault for each check and see it found
+prove: setup official  ## plant a fault for each check and see it found
 	$(BIN)/python scripts/checks.py --prove
 
 docs: setup  ## build the site into _proc/_docs; a broken link fails
@@ -27,7 +33,7 @@ docs: setup  ## build the site into _proc/_docs; a broken link fails
 readme: setup  ## README.md from nbs/index.ipynb
 	$(BIN)/python scripts/readme.py
 
-notebooks: setup  ## run all notebooks anew, benchmarks too, and keep their outputs
+notebooks: setup official  ## run all notebooks anew, benchmarks too, and keep their outputs
 	$(BIN)/python scripts/run_notebooks.py
 
 clean:

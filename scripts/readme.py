@@ -28,8 +28,9 @@ def main():
     for name, data in resources["outputs"].items():
         (PICTURES / name).write_bytes(data)
         text = text.replace(f"]({name})", f"](.github/readme/{name})")
-    for path in (ROOT / "nbs").glob("*.ipynb"):
-        text = text.replace(f"]({path.name})", f"](nbs/{path.name})")
+    for path in (ROOT / "nbs").rglob("*.ipynb"):
+        link = path.relative_to(ROOT / "nbs").as_posix()
+        text = text.replace(f"]({link})", f"](nbs/{link})")
     (ROOT / "README.md").write_text(f"<!-- made from nbs/index.ipynb by scripts/readme.py -->\n\n{text.strip()}\n", encoding="utf-8")
 
 

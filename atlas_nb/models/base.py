@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PropertyModel', 'checked']
 
-# %% ../../nbs/31_models.base.ipynb #f187100f
+# %% ../../nbs/31_models.base.ipynb #7e514da2
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ..data.crystal import SYMBOLS, as_crystal
-from ..data.properties import Property, get_properties
+from ..data.properties import Property, get_properties, property_config
 from ..graphs.builder import CrystalGraphBuilder
 from .layers import TargetScale
 
-# %% ../../nbs/31_models.base.ipynb #fba0ef15
+# %% ../../nbs/31_models.base.ipynb #399e6769
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`."
 
@@ -89,7 +89,7 @@ class PropertyModel(nn.Module):
     def config(self) -> dict:  # plain values, enough to make the same model with other weights
         return {
             "model": self.name,
-            "properties": [{"name": p.name, "source": p.source} for p in self.properties],
+            "properties": [property_config(p) for p in self.properties],
             "builder": self.builder.config(),
             "hparams": dict(self.hparams),
         }

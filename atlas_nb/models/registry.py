@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['MODELS', 'build_model', 'model_from_config']
 
-# %% ../../nbs/34_models.registry.ipynb #82459fca
+# %% ../../nbs/34_models.registry.ipynb #486b327b
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-from ..data.properties import Property, get_property
+from ..data.properties import Property, property_from_config
 from ..graphs.builder import CrystalGraphBuilder
 from .base import PropertyModel
 from .cgcnn import CGCNN
 
 MODELS: dict[str, type[PropertyModel]] = {model.name: model for model in (CGCNN,)}
 
-# %% ../../nbs/34_models.registry.ipynb #0777113f
+# %% ../../nbs/34_models.registry.ipynb #3ac7e207
 def build_model(
     name: str,  # one of `MODELS`
     properties: "str | Property | Iterable[str | Property]",  # what to predict
@@ -33,5 +33,5 @@ def model_from_config(
     config: Mapping,  # what `PropertyModel.config` gave
 ) -> PropertyModel:  # with fresh weights
     "The model that `config` describes."
-    properties = [get_property(p["name"], p["source"]) for p in config["properties"]]
+    properties = [property_from_config(p) for p in config["properties"]]
     return build_model(config["model"], properties, builder=CrystalGraphBuilder(**config["builder"]), **config["hparams"])
