@@ -28,7 +28,7 @@ def _folder(package: str, distribution: str) -> Path:
         raise ModuleNotFoundError(f"official splits come with {distribution}: pip install --no-deps {distribution}")
     return Path(next(iter(spec.submodule_search_locations)))
 
-# %% ../../nbs/17_data.official.ipynb #93c40c84
+# %% ../../nbs/17_data.official.ipynb #aada6fbc
 def leaderboard_benchmarks() -> list[str]:
     "Names of the leaderboard's benchmarks for predicting one property of a structure: data set and property."
     folder = _folder("jarvis_leaderboard", "jarvis-leaderboard") / "benchmarks" / "AI" / "SinglePropertyPrediction"
@@ -50,12 +50,14 @@ def leaderboard_split(
     with ZipFile(path) as archive:
         parts = msgspec.json.decode(archive.read(archive.namelist()[0]))
     values = {str(id): as_number(value) for part in ("train", "val", "test") for id, value in parts.get(part, {}).items()}
-    test = tuple(map(str, parts.get("test", {})))
-    val = tuple(id for id in map(str, parts.get("val", {})) if id not in set(test))
-    train = tuple(id for id in map(str, parts.get("train", {})) if id not in {*val, *test})
-    out = sum(len(part) for part in parts.values()) - len(train) - len(val) - len(test)
+    later: set = set()
+    chosen = {}
+    for part in ("test", "val", "train"):
+        chosen[part] = tuple(id for id in map(str, parts.get(part, {})) if id not in later)
+        later.update(chosen[part])
+    out = sum(len(part) for part in parts.values()) - len(later)
     told = f", without {out} that are in a later part as well" if out else ""
-    return Split(train, val, test, f"JARVIS-Leaderboard, {benchmark}{told}"), pd.Series(values, name=benchmark)
+    return Split(chosen["train"], chosen["val"], chosen["test"], f"JARVIS-Leaderboard, {benchmark}{told}"), pd.Series(values, name=benchmark)
 
 # %% ../../nbs/17_data.official.ipynb #969e357d
 def select(
