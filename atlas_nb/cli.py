@@ -17,7 +17,7 @@ import tyro
 
 from . import __version__
 
-# %% ../nbs/60_cli.ipynb #d5b98777
+# %% ../nbs/60_cli.ipynb #4f659a49
 @dataclass
 class Train:
     "Train a model, evaluate it once on the test set beside two baselines, and keep everything in a run folder."
@@ -26,7 +26,8 @@ class Train:
     model: str = "cgcnn"  # which model; `atlas-nb info` lists them
     data: str = "sample"  # the crystals: sample, a data set of JARVIS such as dft_3d_2022 (`atlas-nb data` lists them), a folder, a file
     on_error: Literal["raise", "skip"] = "raise"  # what becomes of crystals that cannot be read; those skipped are listed in skipped.csv
-    split: str = "formula"  # what stays together: formula, random, chemical_system, space_group; or a file that `Split.save` wrote
+    source: str = ""  # for a folder or a file: the data set whose labels these are, such as dft_3d; decides the level of theory
+    split: str = "formula"  # formula, chemical_system, space_group, random; leaderboard, the official one of JARVIS; or a file that `Split.save` wrote
     run_dir: "Path | None" = None  # the run folder; runs/<properties>-<model> if not given
     overwrite: bool = False  # write over the files of a run folder that has a checkpoint already
     baselines: bool = True  # also fit the mean and ExtraTrees on the same split
@@ -54,7 +55,7 @@ class Train:
     def __call__(self):
         run(self)
 
-# %% ../nbs/60_cli.ipynb #9ebd91bc
+# %% ../nbs/60_cli.ipynb #3f803244
 def run(options: Train):
     "Data, graphs, model, training, evaluation, table: what `atlas-nb train` does."
     from atlas_nb.checkpoint import BEST
@@ -68,8 +69,9 @@ def run(options: Train):
         raise FileExistsError(f"{folder}: holds a trained model already; choose another --run-dir, or --overwrite it")
     builder = CrystalGraphBuilder(options.cutoff, options.max_neighbors)
     properties = [named_property(p) for p in options.property]
-    crystals, labels = read_data(options.data, [p.name for p in properties], options.on_error, options.progress)
-    ds = CrystalPropertyDataset(crystals, labels, properties, builder, chosen_split(options.split, crystals))
+    crystals, labels = read_data(options.data, [p.name for p in properties], options.on_error, options.progress, options.source)
+    crystals, labels, split = chosen_split(options.split, crystals, labels, properties)
+    ds = CrystalPropertyDataset(crystals, labels, properties, builder, split)
     model = build_model(options.model, ds.properties, builder=builder, width=options.width, n_conv=options.n_conv, seed=options.seed)
     trainer = Trainer(model, options.max_epochs, options.lr, options.weight_decay, options.loss, options.clip, options.patience,
                       accelerator=options.accelerator, precision=options.precision, run_dir=folder, progress=options.progress)  # fmt: skip
@@ -77,11 +79,11 @@ def run(options: Train):
     ds.prepare(options.progress)
     train, val, test = (ds.loader(p, options.batch_size, seed=options.seed, num_workers=options.num_workers) for p in ("train", "val", "test"))
     results = baseline_results(ds, options.seed) if options.baselines else {}
+    keep_skipped(labels, folder / "skipped.csv")
     trainer.fit(train, val)
-    keep_skipped(labels, folder)
     report({**results, type(model).__name__: trainer.evaluate(test)}, ds, folder)
 
-# %% ../nbs/60_cli.ipynb #d63bdc5b
+# %% ../nbs/60_cli.ipynb #26ed9082
 def named_property(word: str):
     "The property that an option names: a registered one, or NAME:UNIT for one of the user's own."
     from atlas_nb.data.properties import PROPERTIES, Property, get_property
@@ -92,35 +94,46 @@ def named_property(word: str):
     return Property(name, name.replace("_", " "), unit) if colon else get_property(name)
 
 
-def read_data(what: str, properties, on_error: str, progress: bool):
+def read_data(what: str, properties, on_error: str, progress: bool, source: str = ""):
     "Crystals and labels, these only where `properties` is not None, and a word about what was left out."
     from atlas_nb.data.load import load_data
     from atlas_nb.data.sources import skipped
 
-    crystals, labels = load_data(what, properties or (), on_error, progress, labelled=properties is not None)
+    crystals, labels = load_data(what, properties or (), on_error, progress, labelled=properties is not None, source=source)
     out = skipped(labels)
     if len(out):
         print(f"{what}: rows that cannot be used and are skipped, {len(out):,}:\n{out.head(10).to_string()}\n")
     return crystals, labels
 
 
-def chosen_split(word: str, crystals):
-    "The split that an option names."
+def chosen_split(word: str, crystals, labels, properties):
+    "The split that an option names, with the crystals and labels that are in it."
+    from atlas_nb.data.official import leaderboard_split, select
     from atlas_nb.data.splits import GROUPS, Split, split_by
 
     if word in GROUPS:
-        return split_by(crystals, word)
+        return crystals, labels, split_by(crystals, word)
+    if word == "leaderboard":
+        if len(properties) > 1:
+            raise ValueError(f"--split leaderboard: each property has a split of its own there; give one, not {len(properties)}")
+        split, values = leaderboard_split(properties[0])
+        crystals, labels = select(crystals, labels, split)
+        labels[properties[0].name] = values  # the official labels
+        return crystals, labels, split
     if not Path(word).is_file():
-        raise FileNotFoundError(f"--split {word}: neither a file nor one of {', '.join(GROUPS)}")
-    return Split.load(word)
+        raise FileNotFoundError(f"--split {word}: neither a file nor one of {', '.join(GROUPS)}, leaderboard")
+    return crystals, labels, Split.load(word)
 
 
-def keep_skipped(labels, folder):
-    "Write the rows that were left out into the run folder."
+def keep_skipped(labels, path):
+    "Write the rows that were left out into a table."
     from atlas_nb.data.sources import skipped
 
     if len(out := skipped(labels)):
-        out.to_csv(folder / "skipped.csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        out.to_csv(path)
+    elif path.exists():
+        path.unlink()  # of an earlier run
 
 # %% ../nbs/60_cli.ipynb #14e589ab
 def baseline_results(
@@ -152,7 +165,7 @@ def report(results, ds, folder):
             print(f"{p.title}: the MAE of {mine} is {results[mine][p.name]['mae'] / results['ExtraTrees'][p.name]['mae']:.2f} of ExtraTrees'")
     print(f"run folder: {folder}")
 
-# %% ../nbs/60_cli.ipynb #9a11fbcc
+# %% ../nbs/60_cli.ipynb #420f4ef7
 @dataclass
 class Predict:
     "Predict properties of the crystals in CIF or POSCAR files, or in a data set, with a trained model."
@@ -170,13 +183,17 @@ class Predict:
         model = load_run(self.run)
         if bool(self.files) == bool(self.data):
             raise ValueError("give what to predict, either CIF or POSCAR files after the run folder or --data")
-        crystals = read_data(self.data, None, self.on_error, progress=False)[0] if self.data else read_files(self.files)
+        out = self.out or (self.run if self.run.is_dir() else self.run.parent) / "predictions.csv"
+        if self.data:
+            crystals, labels = read_data(self.data, None, self.on_error, progress=False)
+            keep_skipped(labels, out.with_name(f"{out.stem}_skipped.csv"))
+        else:
+            crystals = read_files(self.files)
         table = model.predict(crystals)
         table.insert(0, "formula", [c.formula for c in crystals])
         table = table.rename(columns={p.name: p.label for p in model.properties}).rename_axis("crystal" if self.data else "file")
-        out = self.out or (self.run if self.run.is_dir() else self.run.parent) / "predictions.csv"
         table.to_csv(out)
-        print(f"{table.head(50).round(4).to_string()}{f'{chr(10)}... {len(table) - 50:,} more' if len(table) > 50 else ''}\n\nwritten to {out}")
+        print(f"{table.head(20).round(4).to_string()}{f'{chr(10)}... {len(table) - 20:,} more' if len(table) > 20 else ''}\n\nwritten to {out}")
 
 # %% ../nbs/60_cli.ipynb #c5bb43b4
 @dataclass
@@ -273,7 +290,7 @@ def describe_run(folder: Path) -> str:
             lines += [f"{part}: {p.label}: MAE {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in model.properties]
     return "\n".join(lines)
 
-# %% ../nbs/60_cli.ipynb #be24fea8
+# %% ../nbs/60_cli.ipynb #c1275f97
 COMMANDS = {"train": Train, "predict": Predict, "data": Data, "download": Download, "info": Info}
 
 
@@ -281,12 +298,15 @@ def main(
     args: "list[str] | None" = None,  # the words after `atlas-nb`; those of the process where None
 ) -> int:  # exit status: 0, or 1 after a mistake of the user's; wrong options exit with 2
     "The `atlas-nb` command."
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that does not know Å
     command = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=args, prog="atlas-nb", description=__doc__)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest: print(f"atlas-nb: warning: {message}", file=sys.stderr)
         try:
             command()
-        except (ValueError, KeyError, OSError, FloatingPointError) as error:
+        except (ValueError, KeyError, OSError, ImportError, FloatingPointError) as error:
             message = error.args[0] if isinstance(error, KeyError) and error.args else error
             print(f"atlas-nb: {message}", file=sys.stderr)
             return 1

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['BOMB', 'LIMIT', 'DataError', 'open_json', 'iter_records']
 
-# %% ../nbs/04_jsonstream.ipynb #10455ac5
+# %% ../nbs/04_jsonstream.ipynb #593ff134
 import gzip
+import lzma
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ import numpy as np
 class DataError(ValueError):
     "A file does not hold the data it should. The message names file, record and reason."
 
-# %% ../nbs/04_jsonstream.ipynb #000fb224
+# %% ../nbs/04_jsonstream.ipynb #e1d93f14
 BOMB = 200  # JSON of crystals shrinks to a fifth; nothing true shrinks to a two-hundredth
 
 
@@ -33,14 +34,34 @@ def open_json(
     "Open a JSON file, packed or not, for reading in pieces. What is not readable is a `DataError` that names the file."
     path = Path(path)
     try:
-        if path.suffix == ".zip":
+        if path.suffix.lower() == ".zip":
             with ZipFile(path) as archive, archive.open(_member(path, archive, member)) as stream:
                 yield stream
         else:
-            with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
-                yield stream
-    except (BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            packed = path.suffix.lower() == ".gz"
+            with (gzip.open if packed else open)(path, "rb") as stream:
+                yield _Bounded(stream, path) if packed else stream
+    except (BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: cannot be unpacked, it is damaged or was not fetched to its end ({error})") from error
+
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(f"{path}: cannot be unpacked ({error})") from error  # as bzip2 says it
+
+
+class _Bounded:
+    "A stream that refuses to grow without end."
+
+    def __init__(self, stream, path):
+        self.stream, self.path, self.left = stream, path, BOMB * max(path.stat().st_size, 1 << 16)
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self.stream.read(size)
+        self.left -= len(piece)
+        if self.left < 0:
+            raise DataError(f"{self.path}: grows to more than {BOMB} times its size; this is no data set")
+        return piece
 
 
 def _member(path, archive, name):
@@ -53,36 +74,39 @@ def _member(path, archive, name):
         raise DataError(f"{path}: {found[0].filename} would grow from {found[0].compress_size:,} to {found[0].file_size:,} bytes; this is no data set")
     return found[0]
 
-# %% ../nbs/04_jsonstream.ipynb #22012b95
+# %% ../nbs/04_jsonstream.ipynb #4d7bff28
 _KIND = np.array([{'"': 1, "\\": 2, "{": 3, "[": 3, "}": 4, "]": 4}.get(chr(i), 0) for i in range(256)], dtype=np.uint8)
 _ANY = (_KIND > 0).astype(np.uint8).tobytes()
 LIMIT = 1 << 28  # bytes of one record
 
 
-def _steps(piece: bytes, inside: bool) -> "tuple[np.ndarray, np.ndarray, bool]":
-    "Positions of the brackets outside strings, +1 or -1 for each, and whether the piece ends inside a string."
+def _steps(piece: bytes, inside: bool, escaped: bool) -> "tuple[np.ndarray, np.ndarray, bool, bool]":
+    "Positions of the brackets outside strings, +1 or -1 for each; whether the piece ends inside a string, and whether it ends with a backslash that escapes."
     where = np.flatnonzero(np.frombuffer(piece.translate(_ANY), dtype=bool))
     kind = _KIND[np.frombuffer(piece, dtype=np.uint8)[where]]
     back = where[kind == 2]
+    if escaped:
+        back = np.concatenate([[-1], back])
+    escaped = False
     if len(back):
-        runs = np.flatnonzero(np.diff(back, prepend=-2) > 1)  # in \\\" the third backslash escapes: count from where each run begins
-        odd = (np.arange(len(back)) - np.repeat(runs, np.diff(runs, append=len(back)))) % 2 == 0
-        escaped = np.isin(where, back[odd] + 1)
-        where, kind = where[~escaped], kind[~escaped]
+        runs = np.flatnonzero(np.diff(back, prepend=-3) > 1)  # in \\\" the third backslash escapes: count from where each run begins
+        active = back[(np.arange(len(back)) - np.repeat(runs, np.diff(runs, append=len(back)))) % 2 == 0]
+        kept = ~np.isin(where, active + 1)
+        where, kind, escaped = where[kept], kind[kept], bool(len(active) and active[-1] == len(piece) - 1)
     within = np.logical_xor.accumulate(np.concatenate([[inside], kind == 1]))[1:]
     outside = np.flatnonzero((kind > 2) & ~within)
-    return where[outside], 7 - 2 * kind[outside].astype(np.int64), bool(within[-1]) if len(within) else inside
+    return where[outside], 7 - 2 * kind[outside].astype(np.int64), bool(within[-1]) if len(within) else inside, escaped
 
-# %% ../nbs/04_jsonstream.ipynb #5263dfaa
+# %% ../nbs/04_jsonstream.ipynb #844b3d55
 def iter_records(
     stream: BinaryIO,  # JSON: a list of objects
     name: str = "",  # of the file, for messages
     size: int = 1 << 22,  # bytes that are read at a time
 ) -> Iterator[bytes]:  # the text of each object
     "The objects of a JSON list, each as its text, undecoded. A list that is broken, or no list of objects, is a `DataError`."
-    depth, inside, count, rest, begun = 0, False, 0, b"", None  # begun: where in `rest` a record has begun
+    depth, inside, escaped, count, rest, begun = 0, False, False, 0, b"", None  # begun: where in `rest` a record has begun
     for piece in _ahead(stream, size):
-        where, step, inside = _steps(piece, inside)
+        where, step, inside, escaped = _steps(piece, inside, escaped)
         levels = depth + np.cumsum(step)
         starts = [] if begun is None else [begun]
         starts += (where[(levels == 2) & (step == 1)] + len(rest)).tolist()
@@ -107,18 +131,11 @@ def iter_records(
 def _ahead(stream, size):
     "The pieces of a stream; while one is worked on the next is unpacked by another thread."
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(_read, stream, size)
-        while piece := coming.result():
-            coming = reader.submit(_read, stream, size)
+        piece = reader.submit(stream.read, size).result().removeprefix(b"\xef\xbb\xbf")
+        while piece:
+            coming = reader.submit(stream.read, size)
             yield piece
-
-
-def _read(stream, size):
-    "The next piece, never ending between a backslash and what it escapes."
-    piece = stream.read(size)
-    while piece.endswith(b"\\") and (more := stream.read(len(piece))):
-        piece += more
-    return piece
+            piece = coming.result()
 
 
 def _separator(text, count, name, done=True):

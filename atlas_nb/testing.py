@@ -74,7 +74,7 @@ class FigshareServer:
     def sent(self) -> int:  # bytes of all bodies
         return sum(r.sent for r in self.requests)
 
-# %% ../nbs/02_testing.ipynb #902e3813
+# %% ../nbs/02_testing.ipynb #06060b9c
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 5  # seconds until a connection that nobody uses is closed
@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = b"" if status == 416 else whole[start or 0 :]
         self.send_response(status)
         self.send_header("Content-Type", answer.content_type)
-        if status == 206:
+        if status == 206 and start is not None and answer.body is None:
             self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
         headers = {"ETag": tag, **({"Content-Length": len(body)} if answer.length else {"Connection": "close"}), **answer.headers}
         for name, value in headers.items():

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SYMBOLS', 'NUMBERS', 'ID_KEYS', 'HARMLESS', 'CrystalError', 'Crystal', 'reduced_formula', 'from_arrays', 'unique_ids',
-           'from_jarvis', 'to_fractional', 'record_id', 'atomic_numbers', 'to_jarvis', 'from_pymatgen', 'to_pymatgen',
-           'from_ase', 'to_ase', 'as_crystal', 'from_file']
+           'from_jarvis', 'to_fractional', 'record_id', 'as_id', 'atomic_numbers', 'to_jarvis', 'from_pymatgen',
+           'to_pymatgen', 'from_ase', 'to_ase', 'as_crystal', 'from_file']
 
 # %% ../../nbs/11_data.crystal.ipynb #71ee1417
 import warnings
@@ -29,7 +29,7 @@ NUMBERS = {symbol: z for z, symbol in enumerate(SYMBOLS) if z}
 class CrystalError(ValueError):
     "What was given is not a valid crystal. The message names it and says what helps."
 
-# %% ../../nbs/11_data.crystal.ipynb #e9137d01
+# %% ../../nbs/11_data.crystal.ipynb #5a1eadd6
 @dataclass(frozen=True, eq=False, slots=True)
 class Crystal:
     "A periodic crystal as plain arrays. Raises `CrystalError`, with the id, when the arrays do not make one."
@@ -42,7 +42,7 @@ class Crystal:
         try:
             numbers = np.asarray(self.numbers)
             frac, lattice = np.asarray(self.frac, dtype=np.float64), np.asarray(self.lattice, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise CrystalError(f"crystal {self.id!r}: its arrays are not numeric ({error})") from error
         _check(numbers, frac, lattice, self.id)
         for name, value in (("numbers", numbers.astype(np.uint8, copy=False)), ("frac", frac), ("lattice", lattice)):
@@ -167,7 +167,7 @@ def unique_ids(
     if double:
         raise CrystalError(f"{len(double)} ids come more than once: {', '.join(map(str, list(double)[:5]))}; ids must be unique")
 
-# %% ../../nbs/11_data.crystal.ipynb #d36ed96b
+# %% ../../nbs/11_data.crystal.ipynb #d35150b1
 def from_jarvis(
     record: Mapping,  # a JARVIS record, or its "atoms" alone
     id: str = "",  # the record's own, see `ID_KEYS`, where empty
@@ -202,7 +202,14 @@ ID_KEYS = ("jid", "id", "mat_id", "material_id", "SNUMAT_id", "_oqmd_entry_id", 
 
 def record_id(record: Mapping) -> str:
     "What the record is called; an empty string where it has no name."
-    return next((str(record[key]) for key in ID_KEYS if record.get(key) is not None), "")
+    return next((name for name in (as_id(record.get(key)) for key in ID_KEYS) if name), "")
+
+
+def as_id(value) -> str:  # "" where there is none
+    "What stands in a column of ids, as text. Tables make 7.0 of the id 7 where another row has none."
+    if value is None or isinstance(value, float) and not np.isfinite(value):
+        return ""
+    return str(int(value)) if isinstance(value, (float, np.floating)) and value == int(value) else str(value)
 
 
 def atomic_numbers(elements, id: str = "") -> list[int]:
@@ -266,7 +273,7 @@ def to_ase(crystal: Crystal):  # -> ase.Atoms
 
     return Atoms(numbers=crystal.numbers, scaled_positions=crystal.frac, cell=crystal.lattice, pbc=True)
 
-# %% ../../nbs/11_data.crystal.ipynb #8f416496
+# %% ../../nbs/11_data.crystal.ipynb #470f311b
 def as_crystal(
     obj,  # Crystal, pymatgen Structure, ASE Atoms, JARVIS Atoms or record, or the path of a file
     id: str = "",  # replaces the object's own id where given
@@ -277,7 +284,7 @@ def as_crystal(
     if isinstance(obj, (str, Path)):
         return from_file(obj, id)
     if isinstance(obj, Mapping) and "sites" in obj and "lattice" in obj:
-        return from_pymatgen(_structure(obj, id), id)
+        return _from_pymatgen_dict(obj, id)
     if isinstance(obj, Mapping):
         return from_jarvis(obj, id)
     if hasattr(obj, "lattice_mat") and hasattr(obj, "to_dict"):
@@ -288,14 +295,18 @@ def as_crystal(
         return from_ase(obj, id)
     raise CrystalError(f"cannot make a crystal of {type(obj).__name__}; give a Crystal, a pymatgen Structure, ASE Atoms, a JARVIS record or a file's path")
 
-# %% ../../nbs/11_data.crystal.ipynb #592cbff9
-def _structure(obj, id):
-    "The Structure that a dictionary of pymatgen's `as_dict` tells of."
-    from pymatgen.core import Structure
-
+# %% ../../nbs/11_data.crystal.ipynb #de82e3c0
+def _from_pymatgen_dict(obj, id):
+    "The crystal that `Structure.as_dict` tells of."
     try:
-        return Structure.from_dict(obj)
-    except Exception as error:  # pymatgen raises whatever its line of code happens to raise
+        species = [[(s["element"], float(s["occu"])) for s in site["species"]] for site in obj["sites"]]
+        partial = next((site for site in species if len(site) != 1 or abs(site[0][1] - 1) > 1e-6), None)
+        if partial:
+            raise CrystalError(f"{id!r}: partial occupancy ({', '.join(f'{e} {o:g}' for e, o in partial)}); order it first")
+        if not all(obj["lattice"].get("pbc", (True, True, True))):
+            raise CrystalError(f"{id!r}: not periodic along all three vectors; put vacuum into the cell and make it so")
+        return Crystal(atomic_numbers([site[0][0] for site in species], id), [site["abc"] for site in obj["sites"]], obj["lattice"]["matrix"], id)
+    except (KeyError, TypeError, AttributeError) as error:
         raise CrystalError(f"{id!r}: not a pymatgen Structure as a dictionary ({type(error).__name__}: {error})") from error
 
 # %% ../../nbs/11_data.crystal.ipynb #907ad6e1

@@ -62,7 +62,7 @@ KNOWN: dict[int, FileRecord] = {
     64391379: FileRecord("https://ndownloader.figshare.com/files/64391379", 48447610, "f9e0a3309f0000d5de1ec9e49c93963109ea45e63f451103f8f6595d2eabf7f5"),
 }  # figshare's number of a file -> what it is: jdft_3d-12-12-2022 and jdft_3d-9-24-2025
 
-# %% ../../nbs/13_data.jarvis.ipynb #7811426c
+# %% ../../nbs/13_data.jarvis.ipynb #195fa065
 class JARVISClient:
     "Fetch, check and read the data sets of JARVIS. Files lie in the folder `jarvis` of the cache, which may be deleted at any time."
 
@@ -108,15 +108,18 @@ class JARVISClient:
         "Remember which file a name without a year stands for, and say so when that changes."
         file = self.folder / "names.json"
         try:
-            names = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            names = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             names = {}
         if names.get(name) == release.file_id or name == release.dated:
             return
         if names.setdefault(name, release.file_id) != release.file_id:
             warnings.warn(f"{name} was file {names[name]} when it was used last, and is {release.file_id} ({release.member}) now; name the year to stay with one release", stacklevel=4)
-        with whole_file(file) as part:
-            part.write_text(json.dumps({**names, name: release.file_id}, indent=1), encoding="utf-8")
+        try:
+            with whole_file(file) as part:
+                part.write_text(json.dumps({**names, name: release.file_id}, indent=1), encoding="utf-8")
+        except PermissionError:
+            pass  # a cache that others have filled
 
     def load(
         self,
@@ -132,7 +135,7 @@ class JARVISClient:
 
     def load_dft_3d(
         self,
-        version: str = "2022",  # the year of the release; 2022 has the 76 thousand crystals that papers refer to
+        version: str = "2022",  # the year of the release: 2021 (55 thousand crystals, of the official splits), 2022 (76 thousand), 2025 (94 thousand)
         **options,  # of `load`
     ) -> tuple[list[Crystal], pd.DataFrame]:
         "JARVIS-DFT for bulk crystals, of one year."

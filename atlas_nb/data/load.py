@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['load_data']
 
-# %% ../../nbs/19_data.load.ipynb #d0e39a32
+# %% ../../nbs/19_data.load.ipynb #57c8a30d
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,16 +13,18 @@ import pandas as pd
 
 from .crystal import Crystal
 from .jarvis import JARVISClient, releases
+from .properties import PROPERTIES
 from .readers import ENDINGS, read_ase, read_files, read_folder
 from .sources import OnError, from_json, label_table, load_sample, unpack
 
-# %% ../../nbs/19_data.load.ipynb #146d269f
+# %% ../../nbs/19_data.load.ipynb #9582a359
 def load_data(
     what: "str | Path" = "sample",  # "sample", a data set of JARVIS such as "dft_3d_2022", a folder, or a file
     properties: Iterable[str] = (),  # names of columns that the registry does not know; of a folder's columns, where these have no names
     on_error: OnError = "raise",  # "skip": leave out what cannot be read, see `skipped`
     progress: bool = False,  # show progress bars
     labelled: bool = True,  # False: of a folder, all crystals, whatever its table of labels says
+    source: str = "",  # for a folder or a file: the data set whose labels these are, such as "dft_3d"; decides the level of theory
 ) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels in the registry's units
     "Crystals and labels from wherever they are. What is neither a name nor a path is a `FileNotFoundError` that says what there is."
     path, properties = Path(what), list(properties)
@@ -31,20 +33,20 @@ def load_data(
     if str(what) in releases():
         return JARVISClient(progress=progress).load(str(what), properties, on_error)
     if path.is_dir():
-        return read_folder(path, properties, on_error, labelled)
+        return read_folder(path, properties, on_error, labelled, source)
     if not path.is_file():
         raise FileNotFoundError(f"{what}: no data set of that name, no such folder, no such file; there is \"sample\", what `atlas-nb data` lists, and any path")
-    return _read_file(path, properties, on_error, progress)
+    return _read_file(path, properties, on_error, progress, source)
 
 
-def _read_file(path, properties, on_error, progress):
+def _read_file(path, properties, on_error, progress, source):
     "Crystals and labels of a file, by its ending."
     name = path.name.lower()
     if name.endswith((".json", ".json.gz", ".zip")):
-        return from_json(path, f"own/{path.name.split('.')[0]}", extra=properties, on_error=on_error, progress=progress)
+        return from_json(path, source or f"own/{path.name.split('.')[0]}", extra=properties, on_error=on_error, progress=progress)
     if name.endswith(".npz"):
         return unpack(path)
     if name.endswith(ENDINGS) or name.startswith(("poscar", "contcar")):
         crystals = read_files([path])
-        return crystals, label_table(pd.DataFrame(index=[c.id for c in crystals]), f"own/{path.stem}")
-    return read_ase(path, {p: p for p in properties}, on_error)
+        return crystals, label_table(pd.DataFrame(index=[c.id for c in crystals]), source or f"own/{path.stem}")
+    return read_ase(path, {p: p for p in properties if p not in PROPERTIES}, on_error, source)

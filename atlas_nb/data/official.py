@@ -73,13 +73,13 @@ def select(
     chosen = [c for c in crystals if c.id in wanted]
     return chosen, labels.loc[[c.id for c in chosen]]
 
-# %% ../../nbs/17_data.official.ipynb #4105599f
+# %% ../../nbs/17_data.official.ipynb #ad2c01b7
 def matbench_folds(
     task: str,  # e.g. "matbench_log_kvrh"
     val: float = 0.1,  # of the training crystals, to choose by
     seed: int = 0,  # which of them
 ) -> list[Split]:  # five
-    "The folds of a Matbench task. The id mb-kvrh-00001 is the first row of the task's data frame."
+    "The folds of a Matbench task. The id mb-log-kvrh-00001 is the first row of the data frame of matbench_log_kvrh, and so on."
     path = _folder("matbench", "matbench") / "matbench_v0.1_validation.json"
     tasks = msgspec.json.decode(path.read_bytes(), type=_Validation).splits
     if task not in tasks:

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['ENDINGS', 'read_files', 'read_folder', 'from_dataframe', 'read_ase']
 
-# %% ../../nbs/16_data.readers.ipynb #fd158c10
+# %% ../../nbs/16_data.readers.ipynb #fcc1264a
 import csv
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 
-from .crystal import ID_KEYS, Crystal, CrystalError, as_crystal
+from .crystal import ID_KEYS, Crystal, CrystalError, as_crystal, as_id, record_id
 from .properties import PROPERTIES, as_number
 from .sources import OnError, Rows, label_table
 from ..jsonstream import DataError
@@ -33,7 +34,7 @@ def read_files(
         raise CrystalError("\n".join(errors))
     return crystals
 
-# %% ../../nbs/16_data.readers.ipynb #de1933c8
+# %% ../../nbs/16_data.readers.ipynb #96f32c38
 ENDINGS = (".cif", ".vasp", ".poscar")
 
 
@@ -42,6 +43,7 @@ def read_folder(
     properties: Sequence[str] = (),  # what the columns of values are, where the table has no heading
     on_error: OnError = "raise",  # "skip": leave out what cannot be read, see `skipped`
     labelled: bool = True,  # False: all crystals of the folder, under the names of their files, without labels
+    source: str = "",  # the data set whose labels these are, such as "dft_3d"; decides the level of theory
 ) -> tuple[list[Crystal], pd.DataFrame]:  # crystals in the order of the table, under the names that stand there; their labels
     "Crystals and labels of a folder. Raises `DataError`, naming every row that cannot be read; warns of crystals that the table leaves out."
     folder = Path(folder)
@@ -50,98 +52,140 @@ def read_folder(
     files = {path.name: path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS or path.name.upper().startswith(("POSCAR", "CONTCAR"))}
     table = folder / "id_prop.csv"
     labelled = labelled and table.exists()
-    names, lines = _table(table, properties) if labelled else ((), [(name, []) for name in files])
-    rows = Rows(str(table if labelled else folder), f"own/{folder.resolve().name}", names, on_error)
-    listed = set()
+    names, lines = _table(table, properties, files) if labelled else ((), [(name, []) for name in files])
+    rows = Rows(str(table if labelled else folder), source or f"own/{folder.resolve().name}", names, on_error, strict=True)
+    listed: set = set()
     for name, values in lines:
+        found = _files_of(name, files)
         if len(values) != len(names):
             rows.reject(name, f"has {len(values)} values, expected {len(names)} ({', '.join(names)})")
-            continue
-        found = [n for n in (name, *(name + ending for ending in ENDINGS)) if n in files]
-        listed.update(found)
-        if len(found) != 1:
+        elif len(found) != 1:
             rows.reject(name, f"{folder} has no file {name}, nor with {', '.join(ENDINGS)}" if not found else f"may be {' or '.join(found)}; write the ending, too")
-            continue
-        rows.add_crystal(files[found[0]], name, dict(zip(names, values)))
+        elif found[0] in listed:
+            rows.reject(name, f"its file {found[0]} comes in an earlier line already")
+        else:
+            rows.add_crystal(files[found[0]], name, dict(zip(names, values)))
+        listed.update(found)
     if unlisted := sorted(set(files) - listed):
         warnings.warn(f"{len(unlisted)} crystals in {folder} are not in id_prop.csv and are left out: {', '.join(unlisted[:3])}", stacklevel=2)
     return rows.finish()
 
 
-def _table(path, properties):
+def _files_of(name, files):
+    "The files that a name in the table may mean."
+    return [n for n in (name, *(name + ending for ending in ENDINGS)) if n in files]
+
+
+def _table(path, properties, files):
     "Names of the columns of values, and (name of a crystal, values) for each line."
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        lines = [[cell.strip() for cell in line] for line in csv.reader(file) if any(cell.strip() for cell in line)]
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = [[cell.strip() for cell in line] for line in csv.reader(file) if any(cell.strip() for cell in line)]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a table of comma-separated values in UTF-8 ({error})") from error
     if not lines:
         raise DataError(f"{path}: the file is empty")
-    first = lines[0][1:]
-    heading = bool(first) and not any(_is_value(cell) for cell in first)
-    names = tuple(first) if heading else tuple(properties)
+    first, names = lines[0][1:], tuple(properties)
+    heading = bool(first) and not _files_of(lines[0][0], files) and not any(as_number(cell) == as_number(cell) for cell in first)
+    if heading and names and names != tuple(first):
+        raise DataError(f"{path}: its heading says {', '.join(first)}, and properties says {', '.join(names)}; which is it?")
+    names = tuple(first) if heading else names
     if len(names) != len(first):
-        raise DataError(f"{path}: has {len(first)} columns of values and no heading; say what they are, with properties=[...], such as {next(iter(PROPERTIES))}; got {list(properties)}")
+        raise DataError(f"{path}: columns of values: {len(first)}, without a heading; say what they are, with properties=[...] or --property, "
+                        f"such as {next(iter(PROPERTIES))}; got {list(names)}")  # fmt: skip
+    if len(set(names)) < len(names):
+        raise DataError(f"{path}: two columns of one name, among {', '.join(names)}; rename one")
     return names, [(line[0], line[1:]) for line in lines[heading:]]
 
-
-def _is_value(cell):
-    "Whether a cell stands for a number, or for the lack of one."
-    return cell.lower() in ("", "na", "nan", "none", "inf", "-inf") or as_number(cell) == as_number(cell)
-
-# %% ../../nbs/16_data.readers.ipynb #2804959d
+# %% ../../nbs/16_data.readers.ipynb #7cc827a0
 def from_dataframe(
     frame: pd.DataFrame,
     source: str = "own/frame",  # the data set's name: decides the level of theory, see `Property.of`
     structure: str = "",  # the column of crystals; "structure" or "atoms" if not given
     properties: "Mapping[str, str] | None" = None,  # column -> name of the property, where the column is not called so
     on_error: OnError = "raise",  # "skip": leave out rows that cannot be used, see `skipped`
-) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels in the registry's units
+) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels, taken to be in the registry's units
     "Crystals and labels of a data frame. The ids are those of a column `jid`, `id`, ..., or else the index."
     properties = dict(properties or {})
-    structure = structure or next((c for c in ("structure", "atoms") if c in frame), "")
+    structure = structure or next((c for c in ("structure", "atoms") if c in frame), "structure")
     missing = [c for c in (structure, *properties) if c not in frame]
     if missing:
         raise KeyError(f"the frame has no column {', '.join(map(repr, missing))}; it has {', '.join(map(str, frame))}")
-    key = next((k for k in ID_KEYS if k in frame), None)
-    ids = frame.index if key is None else frame[key]
-    rows = Rows(source, source, (name for name in properties.values()), on_error)
-    for id, record in zip(ids, frame.rename(columns=properties).to_dict("records")):
-        rows.add_crystal(record.pop(structure), str(id), record)
+    rows = Rows(source, source, properties.values(), on_error, strict=True)
+    keys = [key for key in ID_KEYS if key in frame]
+    for index, record in zip(frame.index, frame.to_dict("records")):
+        name = record_id(record) if keys else as_id(index)
+        rows.add_crystal(record.pop(structure), name, _renamed(record, properties))
     return rows.finish()
 
-# %% ../../nbs/16_data.readers.ipynb #f023ed5b
+
+def _renamed(record, properties):
+    "A row under the names of the properties; of what was named, other spellings do not count."
+    other = {spelling for name in properties.values() if name in PROPERTIES for spelling in (name, *PROPERTIES[name].columns)}
+    return {key: value for key, value in record.items() if key not in other} | {name: record[key] for key, name in properties.items() if key in record}
+
+# %% ../../nbs/16_data.readers.ipynb #058b5ff7
 def read_ase(
-    path: "str | Path",  # an ASE database (.db, .json of ASE), or a file of structures such as extended XYZ
+    path: "str | Path",  # an ASE database (.db), or a file of structures in extended XYZ (.xyz, .extxyz)
     properties: "Mapping[str, str] | None" = None,  # key -> name of the property, where the key is not called so
     on_error: OnError = "raise",  # "skip": leave out what cannot be used, see `skipped`
-) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels in the registry's units
+    source: str = "",  # the data set whose labels these are, such as "dft_3d"; decides the level of theory
+) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels, taken to be in the registry's units
     "Crystals and labels of a file that ASE knows. The ids are those of a key `jid`, `id`, ..., or else the file's name and the structure's number in it."
     path, properties = Path(path), dict(properties or {})
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    rows = Rows(str(path), f"own/{path.stem}", properties.values(), on_error)
+    readers = {".db": _ase_database, ".xyz": _extended_xyz, ".extxyz": _extended_xyz}
+    if path.suffix.lower() not in readers:
+        raise DataError(f"{path}: not a format known here; give {', '.join(readers)}, a CIF or a POSCAR")
+    rows, met = Rows(str(path), source or f"own/{path.stem}", properties.values(), on_error, strict=True), set()
     try:
-        for place, (atoms, keys) in enumerate(_ase_database(path) if path.suffix == ".db" else _ase_file(path), start=1):
-            keys = {properties.get(key, key): value for key, value in keys.items()}
-            name = next((str(keys[key]) for key in ID_KEYS if key in keys), f"{path.stem}-{place}")
-            rows.add_crystal(atoms, name, keys)
+        for place, (atoms, keys) in enumerate(readers[path.suffix.lower()](path), start=1):
+            computed = atoms.calc.results if atoms.calc else {}
+            keys = {**{key: value for key, value in computed.items() if key in properties}, **keys}
+            met.update(keys)
+            rows.add_crystal(atoms, record_id(keys) or f"{path.stem}-{keys.get('row', place)}", _renamed(keys, properties))
     except ImportError as error:
         raise ImportError(f"{path}: reading it takes ASE; pip install ase") from error
-    except (DataError, CrystalError):
+    except DataError:
         raise
     except Exception as error:  # ASE's readers raise whatever their line of code happens to raise
         raise DataError(f"{path}: ASE cannot read it after {rows.count} structures ({type(error).__name__}: {error})") from error
+    if absent := set(properties) - met:
+        raise DataError(f"{path}: no structure has {', '.join(sorted(absent))}; there are {', '.join(sorted(met))}")
     return rows.finish()
 
 
 def _ase_database(path):
+    import sqlite3
+
     from ase.db import connect
 
-    for row in connect(path).select():
-        keys = row.key_value_pairs
-        yield row.toatoms(), keys if any(key in keys for key in ID_KEYS) else {"id": f"{path.stem}-{row.id}", **keys}
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as tables:  # ASE would make its tables in whatever file it opens
+        if not tables.execute("select 1 from sqlite_master where name = 'systems'").fetchall():
+            raise DataError(f"{path}: not an ASE database")
+    for row in connect(path.resolve(), type="db").select():
+        yield row.toatoms(), {**row.key_value_pairs, "row": row.id}
 
 
-def _ase_file(path):
+def _extended_xyz(path):
     from ase.io import iread
 
-    for atoms in iread(path, index=":"):
+    _check_frames(path)
+    for atoms in iread(path.resolve(), index=":", format="extxyz", do_not_split_by_at_sign=True):
         yield atoms, atoms.info
+
+
+def _check_frames(path):
+    "A line that should hold a number of atoms and does not is a `DataError`: ASE would stop there and be content."
+    line = 0
+    with open(path, encoding="utf-8", errors="replace") as file:
+        while text := file.readline():
+            line += 1
+            if not text.strip().isdigit():
+                if not (text + file.read()).strip():
+                    return  # blank lines at the end
+                raise DataError(f"{path}: line {line} should hold a number of atoms, and is {text.strip()[:40]!r}")
+            for _ in range(int(text) + 1):
+                file.readline()
+            line += int(text) + 1
