@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BUSY', 'PAGES', 'FULL', 'DownloadError', 'FileRecord', 'record_path', 'whole_zip', 'download', 'verify']
 
-# %% ../nbs/03_download.ipynb #0744c868
+# %% ../nbs/03_download.ipynb #9a0433cc
 import errno
 import json
 import os
@@ -22,7 +22,7 @@ from zipfile import ZipFile
 
 from filelock import FileLock, Timeout
 
-from .files import whole_file
+from .files import BOMB, whole_file
 
 # %% ../nbs/03_download.ipynb #c282a469
 class DownloadError(OSError):
@@ -67,13 +67,16 @@ def record_path(path: "str | Path") -> Path:
     "Where the record of the file at `path` lies."
     return Path(f"{path}.json")
 
-# %% ../nbs/03_download.ipynb #6e686076
+# %% ../nbs/03_download.ipynb #29de98e4
 def whole_zip(
     path: "str | Path",
 ):
     "Raise `DownloadError` unless the file is a zip archive whose members all have the checksums written in it."
     try:
         with ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > BOMB * max(Path(path).stat().st_size, 1 << 16):
+                raise ValueError(f"it would grow to {size:,} bytes")
             bad = archive.testzip()
     except Exception as error:  # of the many that a damaged archive makes zipfile and its decompressors raise
         raise DownloadError(f"{path}: not a whole zip archive ({error})") from error

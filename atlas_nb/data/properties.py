@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROPERTIES', 'TRANSFORMS', 'Best', 'Property', 'register_property', 'property_table', 'get_property',
-           'get_properties', 'property_config', 'property_from_config', 'as_number', 'read_value']
+           'get_properties', 'property_config', 'property_from_config', 'as_number']
 
 # %% ../../nbs/10_data.properties.ipynb #ffff02cf
 from collections.abc import Iterable, Mapping
@@ -89,9 +89,10 @@ def property_table(
     columns = ["unit", "what it is [its column]", "theory (" + " / ".join(sources) + ")"]
     return pd.DataFrame(rows, index=pd.Index([p.name for p in props], name="property"), columns=columns)
 
-# %% ../../nbs/10_data.properties.ipynb #29890645
+# %% ../../nbs/10_data.properties.ipynb #b0238625
 for _prop in (
-    Property("formation_energy", "formation energy", "eV/atom", ("formation_energy_peratom", "form_enp", "e_form", "formation_energy_per_atom", "_oqmd_delta_e"),
+    Property("formation_energy", "formation energy", "eV/atom", ("formation_energy_peratom", "form_enp", "e_form", "formation_energy_per_atom",
+             "_oqmd_delta_e"),
              {**_PBE, **_OPT, **_MP, **_ALEX}, -10, 10, "energy at 0 K relative to the elements; in the sample with the Materials Project's corrections",
              best=Best("formation_energy_peratom", "coGN", 0.0271, 0.875, 5572, _COGN)),
     Property("formation_energy_2015", "formation energy (MP 2015)", "eV/atom", ("formation_energy_peratom_mp2015",), _PBE, -10, 10,
@@ -106,13 +107,16 @@ for _prop in (
 ):  # fmt: skip
     register_property(_prop)
 
-# %% ../../nbs/10_data.properties.ipynb #dc8cc34d
+# %% ../../nbs/10_data.properties.ipynb #0aa14ea3
 for _prop in (
-    Property("band_gap", "band gap", "eV", ("optb88vdw_bandgap", "op_gap", "gap_pbe", "gap pbe", "_oqmd_band_gap", "band_gap_ind"), {**_PBE, **_OPT, **_MP, **_ALEX}, 0, 25,
+    Property("band_gap", "band gap", "eV", ("optb88vdw_bandgap", "op_gap", "gap_pbe", "gap pbe", "_oqmd_band_gap", "band_gap_ind"), {**_PBE, **_OPT,
+             **_MP, **_ALEX}, 0, 25,
              "smallest difference of empty and filled Kohn-Sham levels; 0 for metals", best=Best("optb88vdw_bandgap", "coGN", 0.122, 1.005, 5572, _COGN)),
-    Property("band_gap_mbj", "TBmBJ band gap", "eV", ("mbj_bandgap", "mbj_gap"), _MBJ, 0, 35, "Tran-Blaha modified Becke-Johnson potential, at the OptB88vdW geometry",
+    Property("band_gap_mbj", "TBmBJ band gap", "eV", ("mbj_bandgap", "mbj_gap"), _MBJ, 0, 35,
+             "Tran-Blaha modified Becke-Johnson potential, at the OptB88vdW geometry",
              best=Best("mbj_bandgap", "coGN", 0.264, 1.763, 1815, _COGN)),
-    Property("band_gap_hse", "HSE band gap", "eV", ("hse_gap", "Band_gap_HSE"), dict.fromkeys(("dft_3d", "dft_2d", "snumat"), "HSE06"), 0, 30, "screened hybrid functional"),
+    Property("band_gap_hse", "HSE band gap", "eV", ("hse_gap", "Band_gap_HSE"), dict.fromkeys(("dft_3d", "dft_2d", "snumat"), "HSE06"), 0, 30,
+             "screened hybrid functional"),
     Property("slme", "spectroscopic limited maximum efficiency", "%", ("slme",), _MBJ, 0, 100, "efficiency of a thin-film solar cell",
              best=Best("slme", "coNGN", 4.44, 11.31, 906, _COGN)),
     Property("spillage", "spin-orbit spillage", "", ("spillage",), dict.fromkeys(("dft_3d", "dft_2d"), "PBE+SOC"), 0, 20,
@@ -130,7 +134,7 @@ for _prop in (
 ):  # fmt: skip
     register_property(_prop)
 
-# %% ../../nbs/10_data.properties.ipynb #c4eadc43
+# %% ../../nbs/10_data.properties.ipynb #ee6b9144
 for _prop in (
     Property("bulk_modulus", "bulk modulus (Voigt)", "GPa", ("bulk_modulus_kv", "kv"), {**_PBE, **_OPT}, -1000, 2000, "Voigt bound of the polycrystal",
              "symlog", Best("bulk_modulus_kv", "coNGN", 8.70, 54.1, 1968, _COGN)),
@@ -138,17 +142,19 @@ for _prop in (
              "symlog", Best("shear_modulus_gv", "coNGN", 8.49, 27.1, 1968, _COGN)),
     Property("bulk_modulus_vrh", "bulk modulus (Voigt-Reuss-Hill)", "GPa", ("bulk_modulus_vrh",), _PBE, -100, 1000, "mean of the two bounds", "symlog"),
     Property("shear_modulus_vrh", "shear modulus (Voigt-Reuss-Hill)", "GPa", ("shear_modulus_vrh",), _PBE, -200, 1000, "mean of the two bounds", "symlog"),
-    Property("poisson_ratio", "Poisson ratio", "", ("poisson",), {**_PBE, **_OPT}, -10, 10, "of the isotropic polycrystal; outside -1 to 0.5 the tensor is not that of a stable crystal"),
+    Property("poisson_ratio", "Poisson ratio", "", ("poisson",), {**_PBE, **_OPT}, -10, 10,
+             "of the isotropic polycrystal; outside -1 to 0.5 the tensor is not that of a stable crystal"),
     Property("elastic_anisotropy", "universal elastic anisotropy", "", ("elastic_anisotropy",), _PBE, -1e3, 1e3, "0 for an isotropic crystal", "symlog"),
     Property("ir_mode_max", "highest infrared-active mode", "1/cm", ("max_ir_mode",), _OPT, -2000, 6000, "phonon at Γ"),
     Property("ir_mode_min", "lowest infrared-active mode", "1/cm", ("min_ir_mode",), _OPT, -3000, 6000, "phonon at Γ; a soft mode has a negative value"),
-    Property("heat_capacity", "harmonic heat capacity at 300 K", "J/(mol K)", ("ph_heat_capacity",), _OPT, 0, 1e4, "of a mole of formula units, so it grows with the formula; in the leaderboard, not in the releases",
+    Property("heat_capacity", "harmonic heat capacity at 300 K", "J/(mol K)", ("ph_heat_capacity",), _OPT, 0, 1e4,
+             "of a mole of formula units, so it grows with the formula; in the leaderboard, not in the releases",
              best=Best("ph_heat_capacity", "matminer + random forest", 5.28, 40.3, 1205, _MATMINER)),
     Property("density", "mass density", "g/cm³", ("density",), _OPT, 0, 50, "of the relaxed cell"),
 ):  # fmt: skip
     register_property(_prop)
 
-# %% ../../nbs/10_data.properties.ipynb #6fc58284
+# %% ../../nbs/10_data.properties.ipynb #fcdb16c3
 _AXES = {"x": (18.6, 57.4, 23.4, 63.1), "y": (18.6, 57.3, 23.3, 63.5), "z": (17.8, 55.8, 22.8, 60.3)}
 for _axis, (_mae, _mad, _mae_mbj, _mad_mbj) in _AXES.items():
     register_property(Property(f"dielectric_{_axis}", f"electronic dielectric constant, {_axis}{_axis}", "", (f"eps{_axis}",), _OPT, -1e6, 1e6,
@@ -157,13 +163,18 @@ for _axis, (_mae, _mad, _mae_mbj, _mad_mbj) in _AXES.items():
                                "the same with TBmBJ", "symlog", Best(f"meps{_axis}", "coNGN", _mae_mbj, _mad_mbj, 1681, _COGN)))  # fmt: skip
 
 for _prop in (
-    Property("dielectric_max", "largest static dielectric constant", "", ("dfpt_piezo_max_dielectric",), _OPT, -1e6, 1e6, "largest component, electrons and ions (DFPT)",
+    Property("dielectric_max", "largest static dielectric constant", "", ("dfpt_piezo_max_dielectric",), _OPT, -1e6, 1e6,
+             "largest component, electrons and ions (DFPT)",
              "symlog", Best("dfpt_piezo_max_dielectric", "coNGN", 25.6, 41.3, 470, _COGN)),
-    Property("dielectric_max_electronic", "largest electronic dielectric constant", "", ("dfpt_piezo_max_dielectric_electronic",), _OPT, -1e6, 1e6, "electrons alone (DFPT)", "symlog"),
-    Property("dielectric_max_ionic", "largest ionic contribution to the dielectric constant", "", ("dfpt_piezo_max_dielectric_ionic", "dfpt_piezo_max_dielectric_ioonic"), _OPT, -1e4, 1e6,
+    Property("dielectric_max_electronic", "largest electronic dielectric constant", "", ("dfpt_piezo_max_dielectric_electronic",), _OPT, -1e6, 1e6,
+             "electrons alone (DFPT)", "symlog"),
+    Property("dielectric_max_ionic", "largest ionic contribution to the dielectric constant", "", ("dfpt_piezo_max_dielectric_ionic",
+             "dfpt_piezo_max_dielectric_ioonic"), _OPT, -1e4, 1e6,
              "ions alone (DFPT)", "symlog"),
-    Property("piezoelectric_stress_max", "largest piezoelectric stress coefficient", "C/m²", ("dfpt_piezo_max_eij",), _OPT, 0, 1e3, "largest component of e (DFPT), 0 by symmetry with an inversion centre", "symlog"),
-    Property("piezoelectric_strain_max", "largest piezoelectric strain coefficient", "pC/N", ("dfpt_piezo_max_dij",), _OPT, 0, 1e5, "largest component of d (DFPT), 0 by symmetry with an inversion centre; ALIGNN's tables say C/N for these numbers",
+    Property("piezoelectric_stress_max", "largest piezoelectric stress coefficient", "C/m²", ("dfpt_piezo_max_eij",), _OPT, 0, 1e3,
+             "largest component of e (DFPT), 0 by symmetry with an inversion centre", "symlog"),
+    Property("piezoelectric_strain_max", "largest piezoelectric strain coefficient", "pC/N", ("dfpt_piezo_max_dij",), _OPT, 0, 1e5,
+             "largest component of d (DFPT), 0 by symmetry with an inversion centre; ALIGNN's tables say C/N for these numbers",
              "symlog", Best("dfpt_piezo_max_dij", "coNGN", 13.9, 21.3, 334, _COGN)),
     Property("refractive_index", "refractive index", "", ("refractive_index",), _PBE, 1, 100, "mean over the axes", "symlog"),
     Property("dielectric_electronic", "electronic dielectric constant (mean)", "", ("eps_electronic",), _PBE, 1, 1e4, "mean over the axes", "symlog"),
@@ -172,7 +183,7 @@ for _prop in (
 ):  # fmt: skip
     register_property(_prop)
 
-# %% ../../nbs/10_data.properties.ipynb #30f1a13b
+# %% ../../nbs/10_data.properties.ipynb #3a90ed89
 _AT = "600 K, 1e20 carriers per cm³, mean over the axes"
 _AS_TABULATED = "as tabulated"  # JARVIS does not say whether the relaxation time is in these columns
 for _kind, _title in {"n": "n-type", "p": "p-type"}.items():
@@ -183,22 +194,27 @@ for _kind, _title in {"n": "n-type", "p": "p-type"}.items():
                  f"squared Seebeck coefficient times conductivity, relaxation time 1e-14 s, {_AT}", "symlog",
                  Best("n_powerfact", "ALIGNN", 442.3, 714.8, 2321, _ALIGNN) if _kind == "n" else None),
         Property(f"conductivity_{_kind}", f"electrical conductivity ({_title})", _AS_TABULATED, (f"{_kind}cond",), _OPT, meaning=_AT, transform="symlog"),
-        Property(f"thermal_conductivity_{_kind}", f"electronic thermal conductivity ({_title})", _AS_TABULATED, (f"{_kind}kappa",), _OPT, meaning=f"heat carried by electrons, {_AT}",
+        Property(f"thermal_conductivity_{_kind}", f"electronic thermal conductivity ({_title})", _AS_TABULATED, (f"{_kind}kappa",), _OPT,
+            meaning=f"heat carried by electrons, {_AT}",
                  transform="symlog"),
     ):  # fmt: skip
         register_property(_prop)
 
 for _prop in (
-    Property("electron_mass", "effective mass of electrons", "mₑ", ("avg_elec_mass",), _OPT, -1e3, 1e3, "mean over the axes, 300 K; four fifths of the labels are 0, also those of metals: no mass, but no value", "symlog",
+    Property("electron_mass", "effective mass of electrons", "mₑ", ("avg_elec_mass",), _OPT, -1e3, 1e3,
+             "mean over the axes, 300 K; four fifths of the labels are 0, also those of metals: no mass, but no value", "symlog",
              Best("avg_elec_mass", "ALIGNN", 0.0853, 0.230, 1764, _ALIGNN)),
-    Property("hole_mass", "effective mass of holes", "mₑ", ("avg_hole_mass",), _OPT, -1e3, 1e3, "mean over the axes, 300 K; four fifths of the labels are 0, also those of metals: no mass, but no value", "symlog",
+    Property("hole_mass", "effective mass of holes", "mₑ", ("avg_hole_mass",), _OPT, -1e3, 1e3,
+             "mean over the axes, 300 K; four fifths of the labels are 0, also those of metals: no mass, but no value", "symlog",
              Best("avg_hole_mass", "ALIGNN", 0.124, 0.394, 1764, _ALIGNN)),
     Property("kpoint_length", "converged k-point length", "Å", ("kpoint_length_unit", "kp_leng"), _OPT, 0, 1000, "a setting: density of the k mesh",
              best=Best("kpoint_length_unit", "matminer + XGBoost", 9.05, 17.99, 5539, _MATMINER)),
     Property("cutoff_energy", "converged plane-wave cutoff", "eV", ("encut",), _OPT, 0, 1e4, "a setting: size of the basis",
              best=Best("encut", "coNGN", 129.8, 263.1, 5539, _COGN)),
-    Property("wannier_error_mesh", "largest error of Wannier bands on the mesh", "eV", ("maxdiff_mesh",), dict.fromkeys(("dft_3d", "dft_2d"), "PBE+SOC"), 0, 100, "quality of a Wannier Hamiltonian"),
-    Property("wannier_error_bands", "largest error of Wannier bands on the path", "eV", ("maxdiff_bz",), dict.fromkeys(("dft_3d", "dft_2d"), "PBE+SOC"), 0, 100, "quality of a Wannier Hamiltonian"),
+    Property("wannier_error_mesh", "largest error of Wannier bands on the mesh", "eV", ("maxdiff_mesh",), dict.fromkeys(("dft_3d", "dft_2d"),
+             "PBE+SOC"), 0, 100, "quality of a Wannier Hamiltonian"),
+    Property("wannier_error_bands", "largest error of Wannier bands on the path", "eV", ("maxdiff_bz",), dict.fromkeys(("dft_3d", "dft_2d"),
+             "PBE+SOC"), 0, 100, "quality of a Wannier Hamiltonian"),
 ):  # fmt: skip
     register_property(_prop)
 
@@ -262,12 +278,3 @@ def as_number(
     except (TypeError, ValueError, OverflowError):
         return np.nan
     return number if np.isfinite(number) else np.nan
-
-# %% ../../nbs/10_data.properties.ipynb #a57c1a53
-def read_value(
-    record: Mapping,  # one row of a table: column -> raw value
-    prop: Property,  # the property wanted
-) -> float:  # in `prop.unit`; NaN where the record has none
-    "The value of `prop` in `record`, under whichever of its names holds a number."
-    values = (as_number(record.get(column)) for column in (prop.name, *prop.columns))
-    return next((v for v in values if not np.isnan(v)), np.nan)

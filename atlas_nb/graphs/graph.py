@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-# %% ../../nbs/21_graphs.graph.ipynb #bccbfd16
+# %% ../../nbs/21_graphs.graph.ipynb #7045b9a9
 class CrystalGraph(Data):
     "A periodic crystal as a graph; in a batch, several of them side by side."
 
@@ -22,6 +22,10 @@ class CrystalGraph(Data):
         super().__init__(z=z, **fields)
         if z is not None:
             self.num_nodes = len(z)  # said outright: edges do not tell of an atom without neighbours
+
+    def __inc__(self, key, value, *args):
+        "By how much numbers in `key` rise from one graph of a batch to the next: triplets count edges, all other indices count atoms."
+        return self.num_edges if key == "triplet_index" else super().__inc__(key, value, *args)
 
     @property
     def graph_of_node(self) -> Tensor:  # [n] int64, zeros for a single crystal
