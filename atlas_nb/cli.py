@@ -83,7 +83,7 @@ def run(options: Train):
     trainer.fit(train, val)
     report({**results, type(model).__name__: trainer.evaluate(test)}, ds, folder)
 
-# %% ../nbs/60_cli.ipynb #26ed9082
+# %% ../nbs/60_cli.ipynb #0df39c9f
 def named_property(word: str):
     "The property that an option names: a registered one, or NAME:UNIT for one of the user's own."
     from atlas_nb.data.properties import PROPERTIES, Property, get_property
@@ -118,8 +118,7 @@ def chosen_split(word: str, crystals, labels, properties):
             raise ValueError(f"--split leaderboard: each property has a split of its own there; give one, not {len(properties)}")
         split, values = leaderboard_split(properties[0])
         crystals, labels = select(crystals, labels, split)
-        labels[properties[0].name] = values  # the official labels
-        return crystals, labels, split
+        return crystals, labels.assign(**{properties[0].name: values}), split  # with the official labels
     if not Path(word).is_file():
         raise FileNotFoundError(f"--split {word}: neither a file nor one of {', '.join(GROUPS)}, leaderboard")
     return crystals, labels, Split.load(word)

@@ -34,7 +34,7 @@ def read_files(
         raise CrystalError("\n".join(errors))
     return crystals
 
-# %% ../../nbs/16_data.readers.ipynb #96f32c38
+# %% ../../nbs/16_data.readers.ipynb #2980a9b5
 ENDINGS = (".cif", ".vasp", ".poscar")
 
 
@@ -87,8 +87,9 @@ def _table(path, properties, files):
         raise DataError(f"{path}: the file is empty")
     first, names = lines[0][1:], tuple(properties)
     heading = bool(first) and not _files_of(lines[0][0], files) and not any(as_number(cell) == as_number(cell) for cell in first)
-    if heading and names and names != tuple(first):
-        raise DataError(f"{path}: its heading says {', '.join(first)}, and properties says {', '.join(names)}; which is it?")
+    unknown = [name for name in names if not {name, *(PROPERTIES[name].columns[:1] if name in PROPERTIES else ())} & set(first)]
+    if heading and unknown:
+        raise DataError(f"{path}: its heading says {', '.join(first)}, and properties says {', '.join(unknown)}; which is it?")
     names = tuple(first) if heading else names
     if len(names) != len(first):
         raise DataError(f"{path}: columns of values: {len(first)}, without a heading; say what they are, with properties=[...] or --property, "
