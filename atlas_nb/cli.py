@@ -17,7 +17,7 @@ import tyro
 
 from . import __version__
 
-# %% ../nbs/60_cli.ipynb #4f659a49
+# %% ../nbs/60_cli.ipynb #e03070e4
 @dataclass
 class Train:
     "Train a model, evaluate it once on the test set beside two baselines, and keep everything in a run folder."
@@ -45,6 +45,7 @@ class Train:
     seed: int = 0  # of the first weights, the order of the batches and the baselines; the split has its own, 0
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"  # where to compute; "auto" takes a CUDA GPU where there is one
     precision: str = "32-true"  # Lightning Fabric's name: 32-true, 64-true, bf16-mixed, 16-mixed
+    n_jobs: "int | None" = None  # processes that build graphs, -1 for all cores; 1 if not given
     num_workers: int = 0  # processes that make batches beside the training
     progress: bool = True  # show progress bars
 
@@ -55,7 +56,7 @@ class Train:
     def __call__(self):
         run(self)
 
-# %% ../nbs/60_cli.ipynb #3f803244
+# %% ../nbs/60_cli.ipynb #1cf10286
 def run(options: Train):
     "Data, graphs, model, training, evaluation, table: what `atlas-nb train` does."
     from atlas_nb.checkpoint import BEST
@@ -75,15 +76,17 @@ def run(options: Train):
     model = build_model(options.model, ds.properties, builder=builder, width=options.width, n_conv=options.n_conv, seed=options.seed)
     trainer = Trainer(model, options.max_epochs, options.lr, options.weight_decay, options.loss, options.clip, options.patience,
                       accelerator=options.accelerator, precision=options.precision, run_dir=folder, progress=options.progress)  # fmt: skip
+    ds.prepare(options.progress, options.n_jobs, options.on_error)
     print(f"{len(ds.crystals):,} crystals; split {ds.split.method}; labels:\n{ds.summary().to_string()}\n")
-    ds.prepare(options.progress)
+    if len(ds.skipped):
+        print(f"crystals that have no graph and are skipped, {len(ds.skipped):,}:\n{ds.skipped.head(10).to_string(index=False)}\n")
     train, val, test = (ds.loader(p, options.batch_size, seed=options.seed, num_workers=options.num_workers) for p in ("train", "val", "test"))
     results = baseline_results(ds, options.seed) if options.baselines else {}
-    keep_skipped(labels, folder / "skipped.csv")
+    keep_skipped(labels, folder / "skipped.csv", ds.skipped)
     trainer.fit(train, val)
     report({**results, type(model).__name__: trainer.evaluate(test)}, ds, folder)
 
-# %% ../nbs/60_cli.ipynb #0df39c9f
+# %% ../nbs/60_cli.ipynb #abe16b2c
 def named_property(word: str):
     "The property that an option names: a registered one, or NAME:UNIT for one of the user's own."
     from atlas_nb.data.properties import PROPERTIES, Property, get_property
@@ -124,13 +127,16 @@ def chosen_split(word: str, crystals, labels, properties):
     return crystals, labels, Split.load(word)
 
 
-def keep_skipped(labels, path):
-    "Write the rows that were left out into a table."
+def keep_skipped(labels, path, graphless=None):
+    "Write the rows that were left out, and the crystals without a graph, into a table."
+    import pandas as pd
+
     from atlas_nb.data.sources import skipped
 
-    if len(out := skipped(labels)):
+    out = pd.concat([skipped(labels).reset_index(), graphless]).astype({"row": "Int64"})  # those without a graph have no row
+    if len(out):
         path.parent.mkdir(parents=True, exist_ok=True)
-        out.to_csv(path)
+        out.to_csv(path, index=False)
     elif path.exists():
         path.unlink()  # of an earlier run
 

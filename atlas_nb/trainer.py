@@ -138,7 +138,7 @@ class Evaluator:
         self.run.evaluation(loader.dataset.part, metrics, table, self.model.properties)
         return metrics
 
-# %% ../nbs/43_trainer.ipynb #7d471379
+# %% ../nbs/43_trainer.ipynb #8cc8df1b
 class Trainer(Evaluator):
     "Trains a model, chooses the best epoch on validation, and evaluates."
 
@@ -201,7 +201,7 @@ class Trainer(Evaluator):
         check_loader(self.model, train), check_loader(self.model, val)
         self.model.fit_statistics(train)
         optimizer = torch.optim.AdamW(self.module.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        steps = self.max_epochs * len(train)
+        steps = train.batch_sampler.total(self.max_epochs)
         if steps >= 10:
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, pct_start=0.2)
         else:  # too few for a cycle

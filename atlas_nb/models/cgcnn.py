@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CGConv', 'CGCNN']
 
-# %% ../../nbs/32_models.cgcnn.ipynb #feb44b40
+# %% ../../nbs/32_models.cgcnn.ipynb #ada3b52e
 from collections.abc import Iterable
 
 import torch
@@ -16,7 +16,7 @@ from ..data.properties import Property
 from ..graphs.builder import CrystalGraphBuilder
 from ..graphs.graph import edge_vectors
 from .base import PropertyModel
-from .layers import BatchNorm, GaussianBasis, mean_readout, seeded, sum_at
+from .layers import BatchNorm, GaussianBasis, atom_embedding, mean_readout, seeded, sum_at
 
 # %% ../../nbs/32_models.cgcnn.ipynb #9b257012
 class CGConv(nn.Module):
@@ -45,7 +45,7 @@ class CGConv(nn.Module):
         heard = sum_at(torch.sigmoid(gate) * softplus(message), target, len(v))
         return softplus(v + self.norm_atoms(heard))
 
-# %% ../../nbs/32_models.cgcnn.ipynb #a490c63b
+# %% ../../nbs/32_models.cgcnn.ipynb #f47b1d2d
 class CGCNN(PropertyModel):
     "Crystal graph convolutional neural network (Xie & Grossman 2018)."
 
@@ -58,14 +58,15 @@ class CGCNN(PropertyModel):
         width: int = 64,  # channels of an atom
         n_conv: int = 3,  # convolutions
         hidden: int = 128,  # channels behind the mean over atoms
+        atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; or "pymatgen", properties of the elements
         seed: int = 0,  # of the first weights
     ):
         if min(width, n_conv, hidden) < 1:
             raise ValueError(f"width, n_conv and hidden must be at least 1, got {width}, {n_conv}, {hidden}")
         builder = CrystalGraphBuilder() if builder is None else builder
         with seeded(seed):
-            super().__init__(properties, builder, hidden, dict(width=width, n_conv=n_conv, hidden=hidden, seed=seed))
-            self.embedding = nn.Embedding(119, width)  # by atomic number; row 0 is unused
+            super().__init__(properties, builder, hidden, dict(width=width, n_conv=n_conv, hidden=hidden, atom_features=atom_features, seed=seed))
+            self.embedding = atom_embedding(atom_features, width)
             self.basis = GaussianBasis(builder.cutoff)
             self.convs = nn.ModuleList(CGConv(width, self.basis.size) for _ in range(n_conv))
             self.dense = nn.Linear(width, hidden)
