@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+BENCH ?= .venv-benchmarks
 
-.PHONY: setup official demo test prove docs readme notebooks clean
+.PHONY: setup official demo test prove docs readme notebooks benchmarks clean
 
 setup: $(VENV)/.ready
 
@@ -36,5 +37,14 @@ readme: setup  ## README.md from nbs/index.ipynb
 notebooks: setup official  ## run all notebooks anew, benchmarks too, and keep their outputs
 	$(BIN)/python scripts/run_notebooks.py
 
+benchmarks: $(BENCH)/.ready  ## run the benchmarks, beside the packages they compare, and keep their outputs
+	$(BENCH)/bin/python scripts/run_notebooks.py nbs/benchmarks/*.ipynb
+
+$(BENCH)/.ready: settings.ini setup.py constraints.txt requirements-benchmarks.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,benchmarks]"
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-benchmarks.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) _proc _docs runs *.egg-info
+	rm -rf $(VENV) $(BENCH) _proc _docs runs *.egg-info

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# %% ../../nbs/20_graphs.neighbors.ipynb #371bf790
+# %% ../../nbs/20_graphs.neighbors.ipynb #a7c3f231
 BORDER = 1e-8  # angstrom; pairs at the radius count, in spite of rounding
 KERNELS = ("pymatgen", "vesin", "matscipy", "ase")
 LARGE_CELL = 2000  # atoms; from here on vesin is the faster one
@@ -38,9 +38,10 @@ def _pymatgen():
     periodic = np.ones(3, dtype=np.int64)
 
     def search(positions, lattice, centers, radius):
-        mine = positions if centers is None else positions[centers]
-        center, *rest = find_points_in_spheres(positions, mine, r=radius, pbc=periodic, lattice=lattice, tol=BORDER)
-        return center if centers is None else centers[center], *rest
+        if centers is None:
+            return find_points_in_spheres(positions, positions, radius, periodic, lattice, BORDER)
+        center, *rest = find_points_in_spheres(positions, positions[centers], radius, periodic, lattice, BORDER)
+        return centers[center], *rest
 
     search.sees_itself = True
     return search

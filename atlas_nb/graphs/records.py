@@ -47,7 +47,7 @@ def chunks(
     if chunk:
         yield chunk
 
-# %% ../../nbs/21_graphs.records.ipynb #4344177a
+# %% ../../nbs/21_graphs.records.ipynb #e971c3a9
 FIELDS = (  # of a record, in their order; the id stands behind them
     ("cell", "<f8", (3, 3), "crystals"),
     ("frac", "<f8", (3,), "atoms"),
@@ -83,7 +83,7 @@ def pack_records(
     **options,  # to `find_edges`: cutoff, max_neighbors, ties, symmetric, kernel
 ) -> Records:
     "The graphs of a chunk, as bytes."
-    pieces, counts, errors, before = [], [], {}, 0
+    data, counts, errors, before = [], [np.zeros((0, 3), dtype=np.int64)], {}, 0
     for first, last in _blocks(chunk.size):
         size, lattice = chunk.size[first:last], np.ascontiguousarray(chunk.lattice[first:last], dtype="<f8")
         atoms = slice(before, before := before + int(size.sum()))
@@ -94,15 +94,13 @@ def pack_records(
         m = np.concatenate([[0], np.cumsum(edges.degree, dtype=np.int64)])[n]
         bounds = {"crystals": np.arange(len(n)), "atoms": n, "edges": m}
         columns = [_cut_up(arrays[name], bounds[kind] * WIDTH[name]) for name, *_, kind in FIELDS]
-        ids = [i.encode() for i in chunk.ids[first:last]]
-        for i, record in enumerate(zip(*columns, ids)):
-            if i in edges.errors:
-                errors[first + i] = edges.errors[i]
-            else:
-                pieces += record
-        length = sum(np.diff(bounds[kind]) * WIDTH[name] for name, *_, kind in FIELDS) + np.array([len(i) for i in ids])
-        counts.append(np.delete(np.stack([length, size, np.diff(m)], axis=1), list(edges.errors), axis=0))
-    return Records(b"".join(pieces), np.concatenate([np.zeros((0, 3), np.int64), *counts]), errors)
+        records = [*zip(*columns, [i.encode() for i in chunk.ids[first:last]])]
+        good = [i for i in range(len(records)) if i not in edges.errors]
+        errors |= {first + i: what for i, what in edges.errors.items()}
+        joined = [b"".join(records[i]) for i in good]
+        data += joined
+        counts.append(np.stack([[len(record) for record in joined], size[good], np.diff(m)[good]], axis=1).astype(np.int64))
+    return Records(b"".join(data), np.concatenate(counts), errors)
 
 
 def _cut_up(array, bounds):
