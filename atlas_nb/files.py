@@ -30,12 +30,12 @@ def whole_file(
     finally:
         part.unlink(missing_ok=True)
 
-# %% ../nbs/01_files.ipynb #d760b9cd
+# %% ../nbs/01_files.ipynb #2cd06fe4
 @contextmanager
 def whole_folder(
     path: "str | Path",  # where the folder shall be
 ) -> Iterator[Path]:  # an empty folder to write into meanwhile
-    "Fill the folder that is given; when the block ends well it stands at `path`, and what stood there is removed."
+    "Fill the folder that is given; when the block ends well it stands at `path`, and what stood there is removed. For a moment in between nothing stands there."
     path = Path(path)
     part, old = (path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.{what}") for what in ("part", "old"))
     part.mkdir(parents=True)
@@ -46,7 +46,12 @@ def whole_folder(
                 os.fsync(file.fileno())
         if path.exists():
             os.replace(path, old)
-        os.replace(part, path)
+        try:
+            os.replace(part, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -29,7 +29,7 @@ NUMBERS = {symbol: z for z, symbol in enumerate(SYMBOLS) if z}
 class CrystalError(ValueError):
     "What was given is not a valid crystal. The message names it and says what helps."
 
-# %% ../../nbs/11_data.crystal.ipynb #5a1eadd6
+# %% ../../nbs/11_data.crystal.ipynb #b92ed60a
 @dataclass(frozen=True, eq=False, slots=True)
 class Crystal:
     "A periodic crystal as plain arrays. Raises `CrystalError`, with the id, when the arrays do not make one."
@@ -39,6 +39,8 @@ class Crystal:
     id: str = ""  # what the crystal is called in its data set
 
     def __post_init__(self):
+        if not isinstance(self.id, str):
+            raise CrystalError(f"crystal {self.id!r}: its id must be text, not {type(self.id).__name__}")
         try:
             numbers = np.asarray(self.numbers)
             frac, lattice = np.asarray(self.frac, dtype=np.float64), np.asarray(self.lattice, dtype=np.float64)

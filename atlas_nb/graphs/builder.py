@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['CrystalGraphBuilder']
 
-# %% ../../nbs/24_graphs.builder.ipynb #928d14c1
+# %% ../../nbs/24_graphs.builder.ipynb #8367e2f5
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
@@ -23,9 +22,9 @@ from ..data.sources import OnError
 from .graph import CrystalGraph, assemble
 from .neighbors import KERNELS, find_edges
 from .records import Fingerprint, as_chunk, chunks, fingerprint, pack_records
-from .store import GraphStore, StoreError, StoreWriter, open_store, store_folder
+from .store import GraphStore, StoreError, StoreWriter, open_store, store_folder, store_lock
 
-# %% ../../nbs/24_graphs.builder.ipynb #acbeb583
+# %% ../../nbs/24_graphs.builder.ipynb #3ca07d87
 @dataclass(frozen=True)
 class CrystalGraphBuilder:
     "Turns crystals into graphs. The defaults are CGCNN's 12 nearest neighbours within 8 Å, with whole shells."
@@ -38,8 +37,11 @@ class CrystalGraphBuilder:
     def __post_init__(self):
         if not (np.isfinite(self.cutoff) and self.cutoff > 0):
             raise ValueError(f"cutoff must be a positive number of angstrom, got {self.cutoff}")
-        if self.max_neighbors is not None and self.max_neighbors < 1:
-            raise ValueError(f"max_neighbors must be at least 1, or None for all within the cutoff, got {self.max_neighbors}")
+        if self.max_neighbors is not None and not int(self.max_neighbors) == self.max_neighbors >= 1:
+            raise ValueError(f"max_neighbors must be a whole number, at least 1, or None for all within the cutoff, got {self.max_neighbors}")
+        for name, kind in (("cutoff", float), ("max_neighbors", int), ("symmetric", bool)):  # 8 and 8.0 make one graph, and have one name
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, kind(getattr(self, name)))
         if self.ties not in ("keep", "cut"):
             raise ValueError(f"ties must be 'keep' or 'cut', got {self.ties!r}")
         if self.kernel not in ("auto", *KERNELS):
@@ -75,40 +77,36 @@ class CrystalGraphBuilder:
         "The graphs of many crystals. A store at `path` that fits is opened, not built again; one that does not, or is damaged, is replaced."
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+        if isinstance(structures, (str, Path, Mapping)) or hasattr(structures, "lattice") or hasattr(structures, "get_scaled_positions") or not isinstance(structures, Iterable):
+            raise TypeError(f"structures_to_store takes a list of structures, not one {type(structures).__name__}; structure_to_graph takes one")
         build = _Build(self, n_jobs, on_error, progress)
         if path is None:
-            return build.run(structures, StoreWriter())
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):  # whoever comes second waits, and finds it done
-            if isinstance(structures, Sequence):
-                structures = list(build.crystals(structures))
-                store = build.existing(path, fingerprint(structures, self.config()))
-                if store is not None:
-                    return store
-            with store_folder(path) as part:
-                build.run(structures, StoreWriter(part))
-            return open_store(path)
+            store = build.run(structures, StoreWriter())
+        else:
+            with store_lock(path):  # whoever comes second waits, and finds it done
+                store = build.open_or_run(structures, path)
+        store.skipped = build.unreadable + store.skipped
+        return store
 
-# %% ../../nbs/24_graphs.builder.ipynb #94b8f044
+# %% ../../nbs/24_graphs.builder.ipynb #881b6a2a
 class _Build:
     "A store in the making."
 
     def __init__(self, builder, n_jobs, on_error, progress):
         self.builder, self.n_jobs, self.on_error, self.progress = builder, n_jobs, on_error, progress
-        self.skipped = []
+        self.unreadable, self.skipped = [], []  # what is no crystal, and crystals without a graph
 
-    def fail(self, id, error):
+    def fail(self, id, error, failed):
         if self.on_error == "raise":
             raise error
-        self.skipped.append((id, str(error)))
+        failed.append((id, str(error)))
 
     def crystals(self, structures) -> Iterator[Crystal]:
         for i, structure in enumerate(structures):
             try:
                 yield as_crystal(structure)
             except (CrystalError, FileNotFoundError) as error:
-                self.fail(str(structure) if isinstance(structure, (str, Path)) else f"number {i}", error)
+                self.fail(str(structure) if isinstance(structure, (str, Path)) else f"number {i}", error, self.unreadable)
 
     def existing(self, path, wanted):
         "The store at `path`, if it is whole and the one that is wanted."
@@ -119,6 +117,17 @@ class _Build:
         for id, reason in store.skipped if self.on_error == "raise" else ():
             raise CrystalError(reason)
         return store
+
+    def open_or_run(self, structures, path):
+        "The store at `path`, made if it is not there."
+        if isinstance(structures, Sequence):
+            structures = list(self.crystals(structures))
+            store = self.existing(path, fingerprint(structures, self.builder.config()))
+            if store is not None:
+                return store
+        with store_folder(path) as part:
+            self.run(structures, StoreWriter(part))
+        return open_store(path)
 
     def run(self, structures, writer):
         source, ids, failures = Fingerprint(self.builder.config()), [], []
@@ -137,7 +146,7 @@ class _Build:
         with tqdm(total=total, desc="graphs", unit="crystal", disable=not self.progress) as bar, _results(self.n_jobs, tasks()) as results:
             for i, records in enumerate(results):
                 for place, reason in records.errors.items():
-                    self.fail(ids[i][place], CrystalError(f"crystal {ids[i][place]!r}: {reason}"))
+                    self.fail(ids[i][place], CrystalError(f"crystal {ids[i][place]!r}: {reason}"), self.skipped)
                 writer.add(records)
                 bar.update(len(ids[i]))
                 ids[i] = None

@@ -50,7 +50,7 @@ def label_matrix(
         raise ValueError(f"none of the {len(ids)} crystals has a label for {', '.join(columns)}")
     return y
 
-# %% ../../nbs/25_graphs.dataset.ipynb #7a33d632
+# %% ../../nbs/25_graphs.dataset.ipynb #ace7b487
 class BatchSampler(Sampler):
     "Positions 0..n-1 in batches, shuffled anew each epoch, by seed and epoch."
 
@@ -78,8 +78,10 @@ class BatchSampler(Sampler):
         "The batches of a pass."
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         order = torch.randperm(self.n, generator=generator).numpy() if self.shuffle else np.arange(self.n)
+        if not self.n:
+            return []
         if self.sizes is None:
-            return np.split(order, range(self.batch_size, self.n, self.batch_size)) if self.n else []
+            return np.split(order, range(self.batch_size, self.n, self.batch_size))
         if self.bucket == 1:
             return self.cut(order)
         window = max(1, round(self.bucket * self.batch_size / max(self.sizes.mean(), 1)))
@@ -136,7 +138,7 @@ class PartDataset(Dataset):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #d05a38b6
+# %% ../../nbs/25_graphs.dataset.ipynb #cbe54424
 class CrystalPropertyDataset:
     "Crystals with labels, ready to be learned from: `prepare()` makes the graphs, `loader(part)` hands them out in batches."
 
@@ -150,7 +152,8 @@ class CrystalPropertyDataset:
         cache_dir: "str | Path | None" = None,  # where stores are kept; `cache_folder()` where None
     ):
         self.store = crystals if isinstance(crystals, GraphStore) else None
-        self.crystals, self.skipped = list(crystals) if self.store is None else self.store.crystals, pd.DataFrame(columns=["id", "reason"])
+        self.crystals = list(crystals) if self.store is None else self.store.crystals
+        self.skipped = pd.DataFrame([] if self.store is None else self.store.skipped, columns=["id", "reason"])
         self.ids = [c.id for c in self.crystals] if self.store is None else self.store.ids()
         self.properties = get_properties(properties, labels.attrs.get("source", ""))
         self.y = label_matrix(labels, self.ids, self.properties)

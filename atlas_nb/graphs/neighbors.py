@@ -265,7 +265,7 @@ def find_edges(
         keys, degree = keys[~failed[keys >> 39]], np.where(failed, 0, degree)
     return PackedEdges(degree.astype(np.int16), *_unpacked(np.sort(keys)), block.errors)
 
-# %% ../../nbs/20_graphs.neighbors.ipynb #96925a85
+# %% ../../nbs/20_graphs.neighbors.ipynb #a0cc516b
 class Neighbors(NamedTuple):
     "Pairs of neighbours of one crystal, sorted by center, neighbor and shift."
     center: np.ndarray  # [m] int64, the atom that looks around
@@ -277,6 +277,8 @@ class Neighbors(NamedTuple):
 def _single(frac, lattice, **options):
     "Neighbours of one crystal, whose atoms may lie outside the cell."
     frac, lattice = np.asarray(frac, dtype=np.float64).reshape(-1, 3), np.asarray(lattice, dtype=np.float64)
+    if not len(frac) or not (np.isfinite(frac).all() and np.isfinite(lattice).all()):
+        raise ValueError("there are no atoms, or their coordinates or the lattice hold NaN or infinity")
     cell = np.floor(frac)
     edges = find_edges([len(frac)], frac - cell, lattice[None], **options)
     if edges.errors:
@@ -309,6 +311,6 @@ def nearest_neighbors(
     kernel: str = "auto",
 ) -> Neighbors:
     "The `k` nearest within `cutoff`; an atom has fewer only where the cutoff holds fewer."
-    if not (k >= 1 and cutoff > 0) or ties not in ("keep", "cut"):
+    if not (k == int(k) >= 1 and cutoff > 0) or ties not in ("keep", "cut"):
         raise ValueError(f"need k >= 1, cutoff > 0 and ties 'keep' or 'cut'; got k={k}, cutoff={cutoff}, ties={ties!r}")
-    return _single(frac, lattice, cutoff=cutoff, max_neighbors=k, ties=ties, kernel=kernel)
+    return _single(frac, lattice, cutoff=cutoff, max_neighbors=int(k), ties=ties, kernel=kernel)

@@ -47,7 +47,7 @@ def chunks(
     if chunk:
         yield chunk
 
-# %% ../../nbs/21_graphs.records.ipynb #e971c3a9
+# %% ../../nbs/21_graphs.records.ipynb #c0613a38
 FIELDS = (  # of a record, in their order; the id stands behind them
     ("cell", "<f8", (3, 3), "crystals"),
     ("frac", "<f8", (3,), "atoms"),
@@ -94,7 +94,7 @@ def pack_records(
         m = np.concatenate([[0], np.cumsum(edges.degree, dtype=np.int64)])[n]
         bounds = {"crystals": np.arange(len(n)), "atoms": n, "edges": m}
         columns = [_cut_up(arrays[name], bounds[kind] * WIDTH[name]) for name, *_, kind in FIELDS]
-        records = [*zip(*columns, [i.encode() for i in chunk.ids[first:last]])]
+        records = [*zip(*columns, [i.encode("utf-8", "surrogatepass") for i in chunk.ids[first:last]])]
         good = [i for i in range(len(records)) if i not in edges.errors]
         errors |= {first + i: what for i, what in edges.errors.items()}
         joined = [b"".join(records[i]) for i in good]
@@ -108,7 +108,7 @@ def _cut_up(array, bounds):
     view, bounds = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)), bounds.tolist()
     return [view[a:b] for a, b in zip(bounds, bounds[1:])]
 
-# %% ../../nbs/21_graphs.records.ipynb #9bb22d7b
+# %% ../../nbs/21_graphs.records.ipynb #ff6633c6
 FORMAT = 2  # raised whenever the meaning of records or files changes: older ones are then rebuilt, not misread
 
 
@@ -123,7 +123,7 @@ class Fingerprint:
         self.count += len(chunk.size)
         for field, array in zip(chunk._fields, chunk):
             if field == "ids":
-                array = b"".join(b"%d:%b" % (len(i), i) for i in map(str.encode, array))
+                array = b"".join(b"%d:%b" % (len(i), i) for i in (i.encode("utf-8", "surrogatepass") for i in array))
             self.hashes[field].update(np.ascontiguousarray(array))
 
     def hexdigest(self) -> str:  # 32 hexadecimal digits

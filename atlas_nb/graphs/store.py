@@ -4,21 +4,22 @@
 
 # %% auto #0
 __all__ = ['RESIDENT', 'BATCH', 'SHARD', 'StoreError', 'Shard', 'as_shard', 'GraphStore', 'StoredCrystals', 'StoreWriter',
-           'store_folder', 'save_store', 'open_store']
+           'store_lock', 'store_folder', 'save_store', 'open_store']
 
-# %% ../../nbs/23_graphs.store.ipynb #cb14c105
+# %% ../../nbs/23_graphs.store.ipynb #d96fb821
 import json
 import mmap
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import contextmanager
-from glob import escape
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from filelock import FileLock
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 from torch_geometric.data import Batch
@@ -59,7 +60,7 @@ def as_shard(parts: Sequence[Records]) -> Shard:
     counts = np.concatenate([np.zeros((1, 3), dtype=np.int64), *(p.counts for p in parts)])
     return Shard(np.frombuffer(b"".join(p.data for p in parts), dtype=np.uint8), np.cumsum(counts, axis=0))
 
-# %% ../../nbs/23_graphs.store.ipynb #ae386c0c
+# %% ../../nbs/23_graphs.store.ipynb #33d7e12a
 RESIDENT = 300_000_000  # bytes of mapped files that may stay in a process's memory; the system keeps its own copy
 
 
@@ -101,6 +102,7 @@ class GraphStore:
         indices = np.asarray(indices) if len(indices) else np.zeros(0, dtype=np.int64)
         if indices.dtype.kind not in "iu" or indices.ndim != 1 or len(indices) and (indices.min() < 0 or indices.max() >= len(self)):
             raise IndexError(f"indices must be whole numbers from 0 to {len(self) - 1}")
+        indices = indices.astype(np.int64, copy=False)
         shard = np.searchsorted(self.first, indices, side="right") - 1
         return shard.tolist(), indices - self.first[shard]
 
@@ -126,6 +128,8 @@ class GraphStore:
     ) -> Batch:  # what `Batch.from_data_list` would give
         "Gather a batch from the records in one go."
         fields, ids, n, m = self._gather(indices, WIDTH)
+        if y is not None and len(y) != len(ids):
+            raise ValueError(f"{len(y)} labels for {len(ids)} graphs")
         return _as_batch(fields, ids, n, m, y)
 
     def _gather(self, indices, wanted):
@@ -139,7 +143,7 @@ class GraphStore:
                 pieces = [views[s][a:b] for s, a, b in zip(shard, first.tolist(), last.tolist())]
                 fields[name] = np.frombuffer(bytearray().join(pieces), dtype=kind).reshape(-1, *row)
             first = last
-        ids = [str(views[s][a:b], "utf-8") for s, a, b in zip(shard, first.tolist(), end.tolist())]
+        ids = [str(views[s][a:b], "utf-8", "surrogatepass") for s, a, b in zip(shard, first.tolist(), end.tolist())]
         self._forget(len(shard))
         return fields, ids, n, m
 
@@ -206,14 +210,20 @@ class StoredCrystals(Sequence):
         fields, ids, *_ = self.store._gather([i % len(self)], ("cell", "frac", "z"))
         return Crystal(fields["z"], fields["frac"], fields["cell"][0], ids[0])
 
-# %% ../../nbs/23_graphs.store.ipynb #f6590f01
+# %% ../../nbs/23_graphs.store.ipynb #c98fd77d
 SHARD = 50_000  # graphs in a file
 
 
 def _write_shard(path, shard):
     "Write one file; what the index says of it."
     save_file({"data": np.asarray(shard.data), "ptr": np.asarray(shard.ptr)}, path, metadata={"format": str(FORMAT)})
-    return {"file": path.name, "graphs": len(shard), "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    entry = {"graphs": len(shard), "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    path = path.rename(path.with_stem(f"{path.stem}-{entry['sha256'][:16]}"))  # no other store has a file of this name
+    return {"file": path.name, **entry}
+
+
+def _index_sha256(index):
+    return sha256(json.dumps({k: v for k, v in index.items() if k != "sha256"}, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path):
@@ -238,7 +248,7 @@ def _map_shard(path):
         arrays.append(np.frombuffer(mapped, dtype=kind, count=int(np.prod(shape)), offset=8 + size + first).reshape(shape))
     return Shard(*arrays, mapped)
 
-# %% ../../nbs/23_graphs.store.ipynb #282491f9
+# %% ../../nbs/23_graphs.store.ipynb #ae80d4c6
 class StoreWriter:
     "Takes records chunk by chunk, and makes a shard of every 50,000 graphs, so that no more than one shard is in memory."
 
@@ -274,18 +284,27 @@ class StoreWriter:
         self.flush()
         if self.folder is None:
             return GraphStore(self.shards, fingerprint, options, skipped)
-        index = {"format": FORMAT, "fingerprint": fingerprint, "options": options, "graphs": sum(e["graphs"] for e in self.entries), "shards": self.entries, "skipped": list(skipped)}
-        (self.folder / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+        index = {"format": FORMAT, "fingerprint": fingerprint, "options": options, "graphs": sum(e["graphs"] for e in self.entries), "shards": self.entries, "skipped": [list(s) for s in skipped]}
+        (self.folder / "index.json").write_text(json.dumps({**index, "sha256": _index_sha256(index)}, indent=1), encoding="utf-8")
+
+
+def store_lock(path) -> FileLock:
+    "Who holds it is the only one that writes the store at `path`."
+    path = Path(path).resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{path}.lock")
 
 
 @contextmanager
 def store_folder(path):
-    "A folder to fill with a store; what broken attempts left beside it is removed."
-    path = Path(path)
-    if path.exists() and not (path.is_dir() and all(p.name == "index.json" or p.suffix == ".safetensors" for p in path.iterdir())):
+    "A folder to fill with a store, for whoever holds `store_lock`; what broken attempts left beside it is removed."
+    path = Path(path).resolve()
+    names = {p.name for p in path.iterdir()} if path.is_dir() else {""} if path.exists() else set()
+    if names and not ("index.json" in names and all(re.fullmatch(r"\d{5}(-[0-9a-f]{16})?\.safetensors", n) for n in names - {"index.json"})):
         raise StoreError(f"{path}: holds something else than a graph store, and is not overwritten; delete it, or give another path")
-    for left in path.parent.glob(f"{escape(path.name)}.*-*.part"):
-        shutil.rmtree(left, ignore_errors=True)
+    for left in path.parent.iterdir():
+        if re.fullmatch(re.escape(path.name) + r"\.\d+-\d+\.(part|old)", left.name):
+            shutil.rmtree(left, ignore_errors=True)
     with whole_folder(path) as part:
         yield part
 
@@ -295,7 +314,7 @@ def save_store(
     path: "str | Path",
 ):
     "Write `store` into a folder, which appears whole or not at all. A store that stood there is replaced, anything else is a `StoreError`."
-    with store_folder(path) as part:
+    with store_lock(path), store_folder(path) as part:
         writer = StoreWriter(part)
         for shard in store.shards:
             writer.write(shard)
@@ -303,19 +322,19 @@ def save_store(
 
 
 
-# %% ../../nbs/23_graphs.store.ipynb #d4cabef9
+# %% ../../nbs/23_graphs.store.ipynb #c6824be2
 def open_store(
     path: "str | Path",
     wanted: str = "",  # the fingerprint it must have; "" takes any
     verify: bool = False,  # read all of it, and compare it with its checksums
 ) -> GraphStore:  # mapped: read when touched
     "Open a store. One that is cut short, foreign, inconsistent or not the one wanted is a `StoreError` that names it."
-    path = Path(path)
+    path = Path(path).absolute()
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such graph store")
     try:
         store = _open(path, verify)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
+    except Exception as error:  # whatever nonsense a file may hold: it is no store
         raise StoreError(f"{path}: not a graph store, or a damaged one ({error}); delete it and build it again") from error
     if wanted and store.fingerprint != wanted:
         raise StoreError(f"{path}: made from other crystals or with another builder; delete it and build it again")
@@ -326,6 +345,8 @@ def _open(path, verify):
     index = json.loads((path / "index.json").read_text(encoding="utf-8"))
     if index["format"] != FORMAT:
         raise StoreError(f"has format {index['format']}, this version reads {FORMAT}")
+    if _index_sha256(index) != index["sha256"]:
+        raise StoreError("index.json is not what was written")
     shards = []
     for entry in index["shards"]:
         file = path / Path(entry["file"]).name

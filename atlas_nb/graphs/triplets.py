@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['triplets']
 
-# %% ../../nbs/26_graphs.triplets.ipynb #25f809f5
+# %% ../../nbs/26_graphs.triplets.ipynb #151b1b32
 import numpy as np
 import torch
 from torch import Tensor
 
 from .graph import CrystalGraph, edge_vectors
-from .neighbors import TIE
+from .neighbors import BORDER, TIE
 
-# %% ../../nbs/26_graphs.triplets.ipynb #126d1e55
+# %% ../../nbs/26_graphs.triplets.ipynb #4a927ada
 def triplets(
     graph: CrystalGraph,  # one crystal or a batch
     cutoff: float = 4.0,  # angstrom; edges that are longer form no triplets (M3GNet: 4 Å)
@@ -24,9 +24,9 @@ def triplets(
     if not cutoff > 0 or ties not in ("keep", "cut") or max_neighbors is not None and max_neighbors < 1:
         raise ValueError(f"need cutoff > 0, max_neighbors >= 1 or None, and ties 'keep' or 'cut'; got {cutoff}, {max_neighbors}, {ties!r}")
     center, length = graph.edge_index[1], edge_vectors(graph).detach().norm(dim=1)
-    edges = torch.nonzero(length <= cutoff)[:, 0]
-    if max_neighbors is not None:
-        edges = edges[torch.argsort(length[edges], stable=True)]
+    edges = torch.nonzero(length <= cutoff + BORDER)[:, 0]
+    if max_neighbors is not None:  # rounded, so that equal lengths stay in order however the crystal is turned
+        edges = edges[torch.argsort(torch.round(length[edges], decimals=6), stable=True)]
     at = center.index_select(0, edges)
     if (at[1:] < at[:-1]).any():
         at, order = torch.sort(at, stable=True)
