@@ -6,13 +6,14 @@
 __all__ = ['RESIDENT', 'BATCH', 'SHARD', 'StoreError', 'Shard', 'as_shard', 'GraphStore', 'StoredCrystals', 'StoreWriter',
            'store_lock', 'store_folder', 'save_store', 'open_store']
 
-# %% ../../nbs/23_graphs.store.ipynb #d96fb821
+# %% ../../nbs/23_graphs.store.ipynb #0cd95926
 import json
 import mmap
 import re
 import shutil
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from torch_geometric.data import Batch
 from ..data.crystal import Crystal
 from ..files import whole_folder
 from .graph import CrystalGraph, assemble
-from .records import FIELDS, FORMAT, WIDTH, Records
+from .records import FIELDS, FORMAT, Records
 
 # %% ../../nbs/23_graphs.store.ipynb #51026037
 class StoreError(ValueError):
@@ -60,7 +61,7 @@ def as_shard(parts: Sequence[Records]) -> Shard:
     counts = np.concatenate([np.zeros((1, 3), dtype=np.int64), *(p.counts for p in parts)])
     return Shard(np.frombuffer(b"".join(p.data for p in parts), dtype=np.uint8), np.cumsum(counts, axis=0))
 
-# %% ../../nbs/23_graphs.store.ipynb #33d7e12a
+# %% ../../nbs/23_graphs.store.ipynb #f6b6fffb
 RESIDENT = 300_000_000  # bytes of mapped files that may stay in a process's memory; the system keeps its own copy
 
 
@@ -103,14 +104,23 @@ class GraphStore:
         if indices.dtype.kind not in "iu" or indices.ndim != 1 or len(indices) and (indices.min() < 0 or indices.max() >= len(self)):
             raise IndexError(f"indices must be whole numbers from 0 to {len(self) - 1}")
         indices = indices.astype(np.int64, copy=False)
+        if len(self.shards) == 1:
+            return None, indices
         shard = np.searchsorted(self.first, indices, side="right") - 1
         return shard.tolist(), indices - self.first[shard]
 
+    def _pieces(self, views, shard, first, last):
+        "The bytes from `first` to `last` in each graph's shard."
+        if shard is None:
+            view = views[0]
+            return [view[a:b] for a, b in zip(first, last)]
+        return [views[s][a:b] for s, a, b in zip(shard, first, last)]
+
     def _pointers(self, shard, place):
-        "First byte and numbers of bytes, atoms and edges [B] of each record."
-        views = [s.ptr_view for s in self.shards]
-        ptr = np.frombuffer(b"".join([views[s][24 * p : 24 * p + 48] for s, p in zip(shard, place.tolist())]), dtype=np.int64).reshape(-1, 2, 3)
-        return ptr[:, 0, 0], *(ptr[:, 1] - ptr[:, 0]).T
+        "First byte, bytes, atoms and edges [B] of each record."
+        pieces = self._pieces([s.ptr_view for s in self.shards], shard, (24 * place).tolist(), (24 * place + 48).tolist())
+        ptr = np.frombuffer(b"".join(pieces), dtype=np.int64).reshape(-1, 2, 3).T
+        return ptr[0, 0], *np.ascontiguousarray(ptr[:, 1] - ptr[:, 0])
 
     def sizes(self) -> np.ndarray:  # [graphs, 2] int64
         "Numbers of atoms and edges of all graphs, which are known without reading them."
@@ -127,7 +137,7 @@ class GraphStore:
         y: "Tensor | None" = None,  # [B, P] labels, put into the batch
     ) -> Batch:  # what `Batch.from_data_list` would give
         "Gather a batch from the records in one go."
-        fields, ids, n, m = self._gather(indices, WIDTH)
+        fields, ids, n, m = self._gather(indices, FIELDS)
         if y is not None and len(y) != len(ids):
             raise ValueError(f"{len(y)} labels for {len(ids)} graphs")
         return _as_batch(fields, ids, n, m, y)
@@ -135,16 +145,20 @@ class GraphStore:
     def _gather(self, indices, wanted):
         "The wanted fields of some graphs end to end, their ids, and their numbers of atoms and edges."
         shard, place = self._places(indices)
-        first, length, n, m = self._pointers(shard, place)
-        views, rows, fields, end = [s.view for s in self.shards], {"crystals": 1, "atoms": n, "edges": m}, {}, first + length
-        for name, kind, row, count in FIELDS:
-            last = first + rows[count] * WIDTH[name]
+        start, length, n, m = self._pointers(shard, place)
+        rows = {"crystals": np.ones_like(n), "atoms": n, "edges": m}
+        bounds = np.cumsum([start, *(rows[count] * kind.itemsize for kind, count in FIELDS.values())], axis=0).tolist()
+        views, pieces, total, used, fields = [s.view for s in self.shards], [], {count: int(r.sum()) for count, r in rows.items()}, 0, {}
+        for i, name in enumerate(FIELDS):
             if name in wanted:
-                pieces = [views[s][a:b] for s, a, b in zip(shard, first.tolist(), last.tolist())]
-                fields[name] = np.frombuffer(bytearray().join(pieces), dtype=kind).reshape(-1, *row)
-            first = last
-        ids = [str(views[s][a:b], "utf-8", "surrogatepass") for s, a, b in zip(shard, first.tolist(), end.tolist())]
-        self._forget(len(shard))
+                pieces += self._pieces(views, shard, bounds[i], bounds[i + 1])
+        buffer = bytearray().join(pieces)
+        for name, (kind, count) in FIELDS.items():
+            if name in wanted:
+                fields[name] = np.ndarray((total[count],), kind, buffer, used)
+                used += total[count] * kind.itemsize
+        ids = [str(piece, "utf-8", "surrogatepass") for piece in self._pieces(views, shard, bounds[-1], (start + length).tolist())]
+        self._forget(len(ids))
         return fields, ids, n, m
 
     def ids(self) -> list[str]:  # of all crystals
@@ -163,7 +177,7 @@ class GraphStore:
             for s in self.shards:
                 s.mapped.madvise(mmap.MADV_DONTNEED)
 
-# %% ../../nbs/23_graphs.store.ipynb #d9c37621
+# %% ../../nbs/23_graphs.store.ipynb #ee335e18
 def _starts(size):
     "[B + 1] where each of B parts begins, and where the last one ends."
     starts = np.zeros(len(size) + 1, dtype=np.int64)
@@ -176,12 +190,11 @@ def _as_batch(fields, ids, n, m, y):
     atoms, edges = _starts(n), _starts(m)
     edge_index = np.empty((2, int(edges[-1])), dtype=np.int64)
     np.add(fields["neighbor"], np.repeat(atoms[:-1], m), out=edge_index[0])
-    edge_index[1] = np.repeat(np.arange(atoms[-1]), fields["degree"])
-    data = {"z": fields["z"].astype(np.int64), "frac": fields["frac"], "cell": fields["cell"], "edge_index": edge_index, "edge_shift": fields["shift"],
+    edge_index[1] = np.repeat(np.arange(atoms[-1]), fields["atom"]["degree"])
+    data = {"z": fields["atom"]["z"].astype(np.int64), "frac": fields["atom"]["frac"].copy(), "cell": fields["cell"], "edge_index": edge_index, "edge_shift": fields["shift"],
             "batch": np.repeat(np.arange(len(n)), n), "ptr": atoms}  # fmt: skip
     data = {name: torch.from_numpy(array) for name, array in data.items()} | {"id": ids} | ({} if y is None else {"y": y})
-    ptr, none = data["ptr"], torch.zeros(len(n), dtype=torch.int64)
-    each, by_edge = torch.arange(len(n) + 1), torch.from_numpy(edges)
+    ptr, by_edge, (each, none) = data["ptr"], torch.from_numpy(edges), _counted(len(n))
     batch = assemble(BATCH, data)
     batch._store.__dict__["_num_nodes"] = n.tolist()
     slices = {"z": ptr, "frac": ptr, "cell": each, "id": each, "edge_index": by_edge, "edge_shift": by_edge}
@@ -190,6 +203,12 @@ def _as_batch(fields, ids, n, m, y):
         slices["y"], increments["y"] = each, none
     batch.__dict__.update(_num_graphs=len(n), _slice_dict=slices, _inc_dict=increments)
     return batch
+
+
+@lru_cache(maxsize=64)
+def _counted(n):
+    "0 to n, and n zeros."
+    return torch.arange(n + 1), torch.zeros(n, dtype=torch.int64)
 
 
 BATCH = type(Batch(_base_cls=CrystalGraph))
@@ -207,8 +226,8 @@ class StoredCrystals(Sequence):
     def __getitem__(self, i: int) -> Crystal:
         if not -len(self) <= i < len(self):
             raise IndexError(f"crystal {i} of a store of {len(self)}")
-        fields, ids, *_ = self.store._gather([i % len(self)], ("cell", "frac", "z"))
-        return Crystal(fields["z"], fields["frac"], fields["cell"][0], ids[0])
+        fields, ids, *_ = self.store._gather([i % len(self)], ("cell", "atom"))
+        return Crystal(fields["atom"]["z"].copy(), fields["atom"]["frac"].copy(), fields["cell"][0], ids[0])
 
 # %% ../../nbs/23_graphs.store.ipynb #c98fd77d
 SHARD = 50_000  # graphs in a file
