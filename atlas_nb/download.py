@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BUSY', 'PAGES', 'FULL', 'DownloadError', 'FileRecord', 'record_path', 'whole_zip', 'download', 'verify']
 
-# %% ../nbs/03_download.ipynb #9a0433cc
+# %% ../nbs/03_download.ipynb #1200ec9d
 import errno
 import json
 import os
@@ -16,15 +16,14 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
-from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
 
 from filelock import FileLock, Timeout
 
-from .files import BOMB, whole_file
+from .files import BOMB, file_sha256, whole_file
 
-# %% ../nbs/03_download.ipynb #c282a469
+# %% ../nbs/03_download.ipynb #1a8c522b
 class DownloadError(OSError):
     "A file could not be fetched, or is not what it should be. The message says which, why, and what helps."
 
@@ -39,11 +38,7 @@ class FileRecord:
     @classmethod
     def of(cls, path: "str | Path", url: str = "") -> "FileRecord":
         "Read the file and take its size and sha256."
-        digest, path = sha256(), Path(path)
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        return cls(url, path.stat().st_size, digest.hexdigest())
+        return cls(url, Path(path).stat().st_size, file_sha256(path))
 
     def save(self, path: Path):
         "Write the record of the file at `path`."

@@ -88,7 +88,7 @@ class CrystalGraphBuilder:
         store.skipped = build.unreadable + store.skipped
         return store
 
-# %% ../../nbs/24_graphs.builder.ipynb #881b6a2a
+# %% ../../nbs/24_graphs.builder.ipynb #f8371d29
 class _Build:
     "A store in the making."
 
@@ -154,7 +154,7 @@ class _Build:
             raise failures[0]
         return writer.finish(source.hexdigest(), self.builder.config(), self.skipped)
 
-
+# %% ../../nbs/24_graphs.builder.ipynb #825379b3
 @contextmanager
 def _results(n_jobs, tasks):
     "What joblib's workers hand in, one by one where they can; when the block ends, what is still at work is called off."

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['CrystalGraph', 'assemble', 'edge_vectors']
 
-# %% ../../nbs/22_graphs.graph.ipynb #8872d8ab
-import torch
+# %% ../../nbs/22_graphs.graph.ipynb #9a982958
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.storage import GlobalStorage

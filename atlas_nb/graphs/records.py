@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ATOM', 'FIELDS', 'FORMAT', 'Chunk', 'as_chunk', 'chunks', 'Records', 'pack_records', 'Fingerprint', 'fingerprint']
 
-# %% ../../nbs/21_graphs.records.ipynb #61b6cf09
+# %% ../../nbs/21_graphs.records.ipynb #8a397ba6
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data.crystal import Crystal
-from .neighbors import find_edges
+from .neighbors import find_edges, starts
 
 # %% ../../nbs/21_graphs.records.ipynb #b7b3e9cc
 class Chunk(NamedTuple):
@@ -47,7 +47,7 @@ def chunks(
     if chunk:
         yield chunk
 
-# %% ../../nbs/21_graphs.records.ipynb #072a7258
+# %% ../../nbs/21_graphs.records.ipynb #ff970e53
 ATOM = np.dtype([("frac", "<f8", 3), ("z", "u1"), ("degree", "<i2")])  # the degree, how many neighbours it has, says the centres of the edges
 FIELDS = {  # of a record, in their order, and how many there are of each; the id stands behind them
     "cell": (np.dtype(("<f8", (3, 3))), "crystals"),
@@ -90,8 +90,8 @@ def pack_records(
         atom = np.empty(len(frac), dtype=ATOM)
         atom["frac"], atom["z"], atom["degree"] = frac, chunk.numbers[atoms], edges.degree
         arrays = {"cell": lattice, "atom": atom, "neighbor": edges.neighbor, "shift": edges.shift}
-        n = np.concatenate([[0], np.cumsum(size)])
-        m = np.concatenate([[0], np.cumsum(edges.degree, dtype=np.int64)])[n]
+        n = starts(size)
+        m = starts(edges.degree)[n]
         bounds = {"crystals": np.arange(len(n)), "atoms": n, "edges": m}
         columns = [_cut_up(arrays[name], bounds[count] * kind.itemsize) for name, (kind, count) in FIELDS.items()]
         records = [*zip(*columns, [i.encode("utf-8", "surrogatepass") for i in chunk.ids[first:last]])]

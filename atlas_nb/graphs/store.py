@@ -6,7 +6,7 @@
 __all__ = ['RESIDENT', 'BATCH', 'SHARD', 'StoreError', 'Shard', 'as_shard', 'GraphStore', 'StoredCrystals', 'StoreWriter',
            'store_lock', 'store_folder', 'save_store', 'open_store']
 
-# %% ../../nbs/23_graphs.store.ipynb #0cd95926
+# %% ../../nbs/23_graphs.store.ipynb #88cf9224
 import json
 import mmap
 import re
@@ -26,8 +26,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from ..data.crystal import Crystal
-from ..files import whole_folder
+from ..files import file_sha256, whole_folder
 from .graph import CrystalGraph, assemble
+from .neighbors import starts
 from .records import FIELDS, FORMAT, Records
 
 # %% ../../nbs/23_graphs.store.ipynb #51026037
@@ -61,42 +62,21 @@ def as_shard(parts: Sequence[Records]) -> Shard:
     counts = np.concatenate([np.zeros((1, 3), dtype=np.int64), *(p.counts for p in parts)])
     return Shard(np.frombuffer(b"".join(p.data for p in parts), dtype=np.uint8), np.cumsum(counts, axis=0))
 
-# %% ../../nbs/23_graphs.store.ipynb #f6b6fffb
+# %% ../../nbs/23_graphs.store.ipynb #abf47375
 RESIDENT = 300_000_000  # bytes of mapped files that may stay in a process's memory; the system keeps its own copy
 
 
-class GraphStore:
-    "Crystal graphs in shards. `store[i]` is one `CrystalGraph`, `store.batch(indices)` a batch of them."
+class _Shards:
+    "Shards as one long row of records."
 
-    def __init__(
-        self,
-        shards: Sequence[Shard],
-        fingerprint: str = "",  # of what the graphs were made from
-        options: "dict | None" = None,  # the parameters of the graphs, as plain values
-        skipped: Sequence[tuple[str, str]] = (),  # id and reason of each crystal that has no graph
-        path: "Path | None" = None,  # the folder, where there is one
-    ):
-        self.shards, self.fingerprint, self.options, self.skipped, self.path = list(shards), fingerprint, dict(options or {}), [tuple(s) for s in skipped], path
-        self.first = np.cumsum([0, *map(len, self.shards)])  # graph of each shard
-        self.large = path is not None and sum(len(s.data) for s in self.shards) > RESIDENT and hasattr(mmap, "MADV_DONTNEED")
-        self._touched = 0
+    def __init__(self, shards):
+        self.shards, self._touched = list(shards), 0
+        self.first = starts([len(s) for s in self.shards])  # graph of each shard
+        mapped = all(s.mapped is not None for s in self.shards) and hasattr(mmap, "MADV_DONTNEED")
+        self.large = mapped and sum(len(s.data) for s in self.shards) > RESIDENT
 
     def __len__(self) -> int:  # graphs
         return int(self.first[-1])
-
-    def __getitem__(self, i: int) -> CrystalGraph:
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"crystal {i} of a store of {len(self)}")
-        return self.batch([i % len(self)]).get_example(0)
-
-    def __repr__(self) -> str:
-        size, atoms, edges = sum((s.ptr[-1] for s in self.shards), np.zeros(3, dtype=np.int64)).tolist()
-        return f"GraphStore({len(self):,} crystals, {atoms:,} atoms, {edges:,} edges, {(size + 24 * len(self)) / max(atoms, 1):.0f} bytes per atom)"
-
-    def __reduce__(self):  # a process that gets a store from another opens it anew
-        if self.path is not None:
-            return open_store, (str(self.path), self.fingerprint)
-        return GraphStore, (self.shards, self.fingerprint, self.options, self.skipped)
 
     def _places(self, indices):
         "Shard and place of each graph; an index that is out of range, or no whole number, is an `IndexError`."
@@ -122,6 +102,62 @@ class GraphStore:
         ptr = np.frombuffer(b"".join(pieces), dtype=np.int64).reshape(-1, 2, 3).T
         return ptr[0, 0], *np.ascontiguousarray(ptr[:, 1] - ptr[:, 0])
 
+    def _gather(self, indices, wanted):
+        "The wanted fields of some graphs end to end, their ids, and their numbers of atoms and edges."
+        shard, place = self._places(indices)
+        start, length, n, m = self._pointers(shard, place)
+        rows = {"crystals": np.ones_like(n), "atoms": n, "edges": m}
+        bounds = np.cumsum([start, *(rows[count] * kind.itemsize for kind, count in FIELDS.values())], axis=0).tolist()
+        views, pieces, total, used, fields = [s.view for s in self.shards], [], {count: int(r.sum()) for count, r in rows.items()}, 0, {}
+        for i, name in enumerate(FIELDS):
+            if name in wanted:
+                pieces += self._pieces(views, shard, bounds[i], bounds[i + 1])
+        buffer = bytearray().join(pieces)
+        for name, (kind, count) in FIELDS.items():
+            if name in wanted:
+                fields[name] = np.ndarray((total[count],), kind, buffer, used)
+                used += total[count] * kind.itemsize
+        ids = [str(piece, "utf-8", "surrogatepass") for piece in self._pieces(views, shard, bounds[-1], (start + length).tolist())]
+        self._forget(len(ids))
+        return fields, ids, n, m
+
+    def _forget(self, graphs):
+        "Give mapped pages back before they add up; what is needed again comes from the system's own copy."
+        self._touched += graphs * 2_000_000  # a system maps up to 2 MB around what is touched
+        if self._touched > RESIDENT and self.large:
+            self._touched = 0
+            for s in self.shards:
+                s.mapped.madvise(mmap.MADV_DONTNEED)
+
+# %% ../../nbs/23_graphs.store.ipynb #bdf80d90
+class GraphStore(_Shards):
+    "Crystal graphs in shards. `store[i]` is one `CrystalGraph`, `store.batch(indices)` a batch of them."
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        fingerprint: str = "",  # of what the graphs were made from
+        options: "dict | None" = None,  # the parameters of the graphs, as plain values
+        skipped: Sequence[tuple[str, str]] = (),  # id and reason of each crystal that has no graph
+        path: "Path | None" = None,  # the folder, where there is one
+    ):
+        super().__init__(shards)
+        self.fingerprint, self.options, self.skipped, self.path = fingerprint, dict(options or {}), [tuple(s) for s in skipped], path
+
+    def __getitem__(self, i: int) -> CrystalGraph:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"crystal {i} of a store of {len(self)}")
+        return self.batch([i % len(self)]).get_example(0)
+
+    def __repr__(self) -> str:
+        size, atoms, edges = sum((s.ptr[-1] for s in self.shards), np.zeros(3, dtype=np.int64)).tolist()
+        return f"GraphStore({len(self):,} crystals, {atoms:,} atoms, {edges:,} edges, {(size + 24 * len(self)) / max(atoms, 1):.0f} bytes per atom)"
+
+    def __reduce__(self):  # a process that gets a store from another opens it anew
+        if self.path is not None:
+            return open_store, (str(self.path), self.fingerprint)
+        return GraphStore, (self.shards, self.fingerprint, self.options, self.skipped)
+
     def sizes(self) -> np.ndarray:  # [graphs, 2] int64
         "Numbers of atoms and edges of all graphs, which are known without reading them."
         return np.concatenate([np.zeros((0, 2), dtype=np.int64), *(np.diff(s.ptr[:, 1:], axis=0) for s in self.shards)])
@@ -142,52 +178,15 @@ class GraphStore:
             raise ValueError(f"{len(y)} labels for {len(ids)} graphs")
         return _as_batch(fields, ids, n, m, y)
 
-    def _gather(self, indices, wanted):
-        "The wanted fields of some graphs end to end, their ids, and their numbers of atoms and edges."
-        shard, place = self._places(indices)
-        start, length, n, m = self._pointers(shard, place)
-        rows = {"crystals": np.ones_like(n), "atoms": n, "edges": m}
-        bounds = np.cumsum([start, *(rows[count] * kind.itemsize for kind, count in FIELDS.values())], axis=0).tolist()
-        views, pieces, total, used, fields = [s.view for s in self.shards], [], {count: int(r.sum()) for count, r in rows.items()}, 0, {}
-        for i, name in enumerate(FIELDS):
-            if name in wanted:
-                pieces += self._pieces(views, shard, bounds[i], bounds[i + 1])
-        buffer = bytearray().join(pieces)
-        for name, (kind, count) in FIELDS.items():
-            if name in wanted:
-                fields[name] = np.ndarray((total[count],), kind, buffer, used)
-                used += total[count] * kind.itemsize
-        ids = [str(piece, "utf-8", "surrogatepass") for piece in self._pieces(views, shard, bounds[-1], (start + length).tolist())]
-        self._forget(len(ids))
-        return fields, ids, n, m
-
     def ids(self) -> list[str]:  # of all crystals
         "What the crystals are called."
-        return [id for part in self._parts() for id in self._gather(part, ())[1]]
-
-    def _parts(self):
-        "All indices, some thousands at a time."
-        return (range(i, min(i + 4096, len(self))) for i in range(0, len(self), 4096))
-
-    def _forget(self, graphs):
-        "Give mapped pages back before they add up; what is needed again comes from the system's own copy."
-        self._touched += graphs * 2_000_000  # a system maps up to 2 MB around what is touched
-        if self._touched > RESIDENT and self.large:
-            self._touched = 0
-            for s in self.shards:
-                s.mapped.madvise(mmap.MADV_DONTNEED)
-
-# %% ../../nbs/23_graphs.store.ipynb #ee335e18
-def _starts(size):
-    "[B + 1] where each of B parts begins, and where the last one ends."
-    starts = np.zeros(len(size) + 1, dtype=np.int64)
-    np.cumsum(size, out=starts[1:])
-    return starts
+        return [id for i in range(0, len(self), 4096) for id in self._gather(range(i, min(i + 4096, len(self))), ())[1]]
 
 
+# %% ../../nbs/23_graphs.store.ipynb #45f0925b
 def _as_batch(fields, ids, n, m, y):
     "A torch-geometric batch of `CrystalGraph` made from what is concatenated already; it can be taken apart again."
-    atoms, edges = _starts(n), _starts(m)
+    atoms, edges = starts(n), starts(m)
     edge_index = np.empty((2, int(edges[-1])), dtype=np.int64)
     np.add(fields["neighbor"], np.repeat(atoms[:-1], m), out=edge_index[0])
     edge_index[1] = np.repeat(np.arange(atoms[-1]), fields["atom"]["degree"])
@@ -229,28 +228,20 @@ class StoredCrystals(Sequence):
         fields, ids, *_ = self.store._gather([i % len(self)], ("cell", "atom"))
         return Crystal(fields["atom"]["z"].copy(), fields["atom"]["frac"].copy(), fields["cell"][0], ids[0])
 
-# %% ../../nbs/23_graphs.store.ipynb #c98fd77d
+# %% ../../nbs/23_graphs.store.ipynb #bbac06df
 SHARD = 50_000  # graphs in a file
 
 
 def _write_shard(path, shard):
     "Write one file; what the index says of it."
     save_file({"data": np.asarray(shard.data), "ptr": np.asarray(shard.ptr)}, path, metadata={"format": str(FORMAT)})
-    entry = {"graphs": len(shard), "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    entry = {"graphs": len(shard), "bytes": path.stat().st_size, "sha256": file_sha256(path)}
     path = path.rename(path.with_stem(f"{path.stem}-{entry['sha256'][:16]}"))  # no other store has a file of this name
     return {"file": path.name, **entry}
 
 
 def _index_sha256(index):
     return sha256(json.dumps({k: v for k, v in index.items() if k != "sha256"}, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path):
-    digest = sha256()
-    with open(path, "rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def _map_shard(path):
@@ -267,7 +258,7 @@ def _map_shard(path):
         arrays.append(np.frombuffer(mapped, dtype=kind, count=int(np.prod(shape)), offset=8 + size + first).reshape(shape))
     return Shard(*arrays, mapped)
 
-# %% ../../nbs/23_graphs.store.ipynb #ae80d4c6
+# %% ../../nbs/23_graphs.store.ipynb #d2e13251
 class StoreWriter:
     "Takes records chunk by chunk, and makes a shard of every 50,000 graphs, so that no more than one shard is in memory."
 
@@ -339,9 +330,7 @@ def save_store(
             writer.write(shard)
         writer.finish(store.fingerprint, store.options, store.skipped)
 
-
-
-# %% ../../nbs/23_graphs.store.ipynb #c6824be2
+# %% ../../nbs/23_graphs.store.ipynb #a8f4d6ea
 def open_store(
     path: "str | Path",
     wanted: str = "",  # the fingerprint it must have; "" takes any
@@ -371,7 +360,7 @@ def _open(path, verify):
         file = path / Path(entry["file"]).name
         if file.stat().st_size != entry["bytes"]:
             raise StoreError(f"{file.name} has {file.stat().st_size:,} bytes, not {entry['bytes']:,}")
-        if verify and _sha256(file) != entry["sha256"]:
+        if verify and file_sha256(file) != entry["sha256"]:
             raise StoreError(f"{file.name} is not what was written")
         shards.append(_map_shard(file))
     store = GraphStore(shards, index["fingerprint"], index["options"], index["skipped"], path)
