@@ -106,37 +106,43 @@ def _bonds(graph, crystal, edges):
     columns = ["center", "neighbor", "elements", "x", "y", "z", "distance", "contribution"]
     return pd.DataFrame(list(rows.values()), columns=columns).astype({"contribution": float})
 
-# %% ../nbs/61_explain.ipynb #c2333509
+# %% ../nbs/61_explain.ipynb #489024f4
 def plot_explanation(
     explanation: Explanation,
     ax=None,  # matplotlib axes in three dimensions; new ones where None
     bonds: int = 40,  # at most so many, the strongest
 ):  # -> the axes
-    "The cell with its atoms and bonds, coloured by contribution: blue lowers the prediction, red raises it. Bonds are as wide as they matter."
+    "The cell with its atoms and bonds, coloured by contribution: blue lowers the prediction, red raises it. Small circles are atoms of neighbouring cells."
     import matplotlib.pyplot as plt
 
-    c, shown = explanation.crystal, explanation.bonds.loc[explanation.bonds.contribution.abs().sort_values(ascending=False).index[:bonds]]
-    top = max(explanation.atoms.contribution.abs().max(), shown.contribution.abs().max() if len(shown) else 0.0, 1e-12)
-    color = plt.cm.ScalarMappable(plt.Normalize(-top, top), "coolwarm")
+    c, p = explanation.crystal, explanation.property
+    shown = explanation.bonds.loc[explanation.bonds.contribution.abs().sort_values(ascending=False).index[:bonds]]
+    color, bond_color = _colors(explanation.atoms.contribution, plt), _colors(shown.contribution, plt)
     if ax is None:
-        ax = plt.figure(figsize=(6.4, 5.2), layout="constrained").add_subplot(projection="3d")
+        ax = plt.figure(figsize=(7.2, 5), layout="constrained").add_subplot(projection="3d")
+    ax.computed_zorder = False
     corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-    for a in corners:
-        for b in corners[(corners - a).sum(axis=1) == 1]:
-            if np.abs(b - a).sum() == 1:
-                ax.plot(*np.stack([a, b]).dot(c.lattice).T, color="0.75", lw=0.8)
+    for a, b in ((a, b) for a in corners for b in corners if (b - a).min() == 0 and (b - a).sum() == 1):
+        ax.plot(*np.stack([a, b]).dot(c.lattice).T, color="0.75", lw=0.8, zorder=1)
     place = (c.frac - np.floor(c.frac)) @ c.lattice
     for row in shown.itertuples():
         end = place[row.center] + [row.x, row.y, row.z]
-        strength = abs(row.contribution) / top
-        ax.plot(*np.stack([place[row.center], end]).T, color=color.to_rgba(row.contribution), lw=1 + 5 * strength, alpha=0.9)
-        ax.scatter(*end, s=30, color="0.85", edgecolor="0.6", lw=0.5)
-    ax.scatter(*place.T, s=260, c=color.to_rgba(explanation.atoms.contribution), edgecolor="0.2", depthshade=False)
-    for xyz, symbol in zip(place, c.symbols):
-        ax.text(*xyz, symbol, ha="center", va="center", fontsize=8, zorder=10)
+        width = 0.8 + 2.5 * abs(row.contribution) / bond_color.norm.vmax
+        ax.plot(*np.stack([place[row.center], end]).T, color=bond_color.to_rgba(row.contribution), lw=width, zorder=2)
+        ax.scatter(*end, s=30, color="0.9", edgecolor="0.5", lw=0.5, zorder=3)
+    ax.scatter(*place.T, s=300, c=color.to_rgba(explanation.atoms.contribution), edgecolor="0.2", depthshade=False, zorder=4)
+    for xyz, symbol, shade in zip(place, c.symbols, np.abs(explanation.atoms.contribution) / color.norm.vmax):
+        ax.text(*xyz, symbol, ha="center", va="center", fontsize=8, color="white" if shade > 0.6 else "black", zorder=5)
     ax.set_axis_off()
     ax.set_aspect("equal")
-    p = explanation.property
     ax.set_title(f"{c.formula}: {p.title} {explanation.prediction:.3g} {p.unit}", fontsize=10)
-    ax.figure.colorbar(color, ax=ax, shrink=0.6, label=f"contribution ({p.unit})")
+    ax.figure.colorbar(color, ax=ax, shrink=0.55, label=f"atoms ({p.unit})")
+    if len(shown):
+        ax.figure.colorbar(bond_color, ax=ax, shrink=0.55, label=f"bonds ({p.unit})")
     return ax
+
+
+def _colors(values, plt):
+    "From blue for the lowest to red for the highest, with white at 0."
+    top = max(np.abs(values).max() if len(values) else 0.0, 1e-12)
+    return plt.cm.ScalarMappable(plt.Normalize(-top, top), "coolwarm")

@@ -73,7 +73,7 @@ def odd_crystals() -> dict[str, Crystal]:
         "Z = 103": Crystal([103], [[0, 0, 0]], 4 * np.eye(3), "Lr"),
     }
 
-# %% ../../nbs/28_graphs.invariants.ipynb #0f9169f7
+# %% ../../nbs/28_graphs.invariants.ipynb #b17bd459
 @torch.no_grad()
 def answers(
     model,  # with `builder`, batch -> {property: [B]}
@@ -94,6 +94,8 @@ def check_invariants(
     "How far answers change where they must not. More than `tolerance`, or an answer that is not finite, is an `AssertionError` that names the crystal."
     rng, odd = np.random.default_rng(seed), odd_crystals()
     alone = torch.cat([answers(model, [c]) for c in crystals])
+    if not (alone.std(dim=0) > 0).all():
+        raise AssertionError("the answer is the same for all crystals; there is nothing to compare")
     half = answers(model, [*crystals, *odd.values()])[: len(crystals)]
     worst = {"in a batch": answers(model, crystals) - alone, "in a batch, the other way round": answers(model, crystals[::-1]).flip(0) - alone,
              "beside a hydride and other odd ones": half - alone}  # fmt: skip
