@@ -88,7 +88,7 @@ def three_body_by_triplets(
     terms = angular[:, :, None] * basis.waves[ik] * strength[basis.source[ik]].unflatten(1, basis.waves.shape[1:])  # [T, L, N]
     return basis.fade * sum_at(terms.flatten(1), ij, len(basis.edges))
 
-# %% ../../nbs/34_models.m3gnet.ipynb #6135c4e6
+# %% ../../nbs/34_models.m3gnet.ipynb #b87eacbb
 class M3GNetBlock(nn.Module):
     "One block of M3GNet: three-body, edge and atom update."
 
@@ -99,10 +99,8 @@ class M3GNetBlock(nn.Module):
         l_max: int,  # orders of the three-body waves, from 0
         n_waves: int,  # functions of each order
         layers: int,  # linear layers in each side of a gated perceptron
-        recompute: bool = False,  # compute what happens on edges again on the way back, in place of keeping it
     ):
         super().__init__()
-        self.recompute = recompute
         self.strength = nn.Linear(width, (l_max + 1) * n_waves)
         self.third = GatedMLP(nn.Linear((l_max + 1) * n_waves, 2 * width, bias=False), width, layers=1)
         self.to_edge, self.to_atom = (GatedMLP(EdgeLinear(width, width, 2 * width), width, layers) for _ in range(2))
@@ -118,16 +116,10 @@ class M3GNetBlock(nn.Module):
         basis: ThreeBodyBasis,
     ) -> tuple[Tensor, Tensor]:  # atoms and edges
         e = e.index_add(0, basis.edges, self.third(self.sum(basis, torch.sigmoid(self.strength(v)))).to(e.dtype))
-        e = e + self.run(self.messages, self.to_edge, self.edge_weight, v, edge_index, e, radial)
-        return v + sum_at(self.run(self.messages, self.to_atom, self.atom_weight, v, edge_index, e, radial), edge_index[1], len(v)), e
+        e = e + self.to_edge(v, edge_index, e) * self.edge_weight(radial)
+        return v + sum_at(self.to_atom(v, edge_index, e) * self.atom_weight(radial), edge_index[1], len(v)), e
 
-    def messages(self, network, weight, v, edge_index, e, radial):
-        return network(v, edge_index, e) * weight(radial)
-
-    def run(self, function, *x):
-        return checkpoint(function, *x, use_reentrant=False, preserve_rng_state=False) if self.recompute and torch.is_grad_enabled() else function(*x)
-
-# %% ../../nbs/34_models.m3gnet.ipynb #75b0781d
+# %% ../../nbs/34_models.m3gnet.ipynb #f168adb6
 class M3GNet(PropertyModel):
     "Materials graph network with three-body interactions (Chen & Ong 2022), in its form for properties."
 
@@ -146,7 +138,7 @@ class M3GNet(PropertyModel):
         l_max: int = 2,  # highest order of the three-body waves
         n_waves: int = 3,  # waves of each order
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table
-        recompute: bool = False,  # a third of the memory while it learns, for about a third more time
+        recompute: bool = False,  # keep of each block only what comes out while it learns, and compute the rest again: less memory, more time
         readout: str = "attention",  # "mean", "attention" (the paper's weighted mean), or "sum"
         atom_ref: bool = True,  # take out what each element brings
         seed: int = 0,  # of the first weights
@@ -161,7 +153,7 @@ class M3GNet(PropertyModel):
             self.embedding = atom_embedding(atom_features, width)
             self.radial, self.waves = BesselBasis(builder.cutoff, n_radial), SphericalBesselBasis(min(three_body_cutoff, builder.cutoff), n_waves, l_max)
             self.first_edge = nn.Sequential(nn.Linear(n_radial, width), nn.SiLU())
-            self.blocks = nn.ModuleList(M3GNetBlock(width, n_radial, l_max, n_waves, layers, recompute) for _ in range(n_blocks))
+            self.blocks = nn.ModuleList(M3GNetBlock(width, n_radial, l_max, n_waves, layers) for _ in range(n_blocks))
             self.make_heads(width, lambda: nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)))
 
     def encode(
@@ -173,5 +165,8 @@ class M3GNet(PropertyModel):
         radial = (radial if weight is None else radial * weight[:, None]).to(v.dtype)
         basis, e = ThreeBodyBasis(self.waves, vectors, batch.edge_index, v.dtype, weight), self.first_edge(radial)
         for block in self.blocks:
-            v, e = block(v, e, batch.edge_index, radial, basis)
+            if self.hparams["recompute"] and torch.is_grad_enabled():
+                v, e = checkpoint(block, v, e, batch.edge_index, radial, basis, use_reentrant=False, preserve_rng_state=False)
+            else:
+                v, e = block(v, e, batch.edge_index, radial, basis)
         return v
