@@ -6,7 +6,7 @@
 __all__ = ['SHELLS', 'BASELINES', 'crystal_features', 'composition_features', 'Baseline', 'MeanBaseline', 'TreesBaseline',
            'fit_baseline', 'baseline_predictions', 'save_baseline', 'load_trained']
 
-# %% ../nbs/45_baselines.ipynb #8655d35a
+# %% ../nbs/45_baselines.ipynb #2ab569e7
 import json
 import warnings
 from collections.abc import Iterable, Sequence
@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+import torch
+from safetensors.numpy import load_file
 
-from . import __version__
 from .data.crystal import Crystal, as_crystal
 from .data.properties import Property, get_properties, property_config, property_from_config
 from .evaluation import evaluate_predictions
-from .files import file_sha256, whole_folder
+from .files import file_sha256
 from .graphs.builder import CrystalGraphBuilder
 from .graphs.elements import ELEMENT_PROPERTIES, element_table
 from .graphs.graph import edge_vectors
-from .models.base import MODEL_FILE, WEIGHTS_FILE, checked
+from .models.base import MODEL_FILE, WEIGHTS_FILE, checked, save_folder
 from .models.registry import ModelError, load_model
 
 # %% ../nbs/45_baselines.ipynb #ef3e8306
@@ -224,19 +224,14 @@ def baseline_predictions(
         columns |= {name: y[name].to_numpy(), f"{name}_predicted": table[name].to_numpy()}
     return pd.DataFrame(columns, index=pd.Index([ds.ids[i] for i in indices], name="id"))
 
-# %% ../nbs/45_baselines.ipynb #4da65862
+# %% ../nbs/45_baselines.ipynb #8cd30b59
 def save_baseline(
     baseline: Baseline,
     path: "str | Path",  # the folder; an earlier model there is replaced
 ):
-    "Write a baseline into a folder, in the form of `PropertyModel.save`. A folder that holds something else is a `FileExistsError`."
-    path = Path(path)
-    if path.exists() and not (path / MODEL_FILE).is_file():
-        raise FileExistsError(f"{path}: exists, and is no model's folder; choose another")
-    with whole_folder(path) as part:
-        save_file({f"{name}/{key}": np.ascontiguousarray(value) for name, learned in baseline.fitted.items() for key, value in learned.items()}, part / WEIGHTS_FILE)
-        about = {"format": 1, "atlas_nb": __version__, "weights_sha256": file_sha256(part / WEIGHTS_FILE), **baseline.config()}
-        (part / MODEL_FILE).write_text(json.dumps(about, indent=2), encoding="utf-8")
+    "Write a baseline into a folder, in the form of `PropertyModel.save`."
+    learned = {f"{name}/{key}": torch.from_numpy(value) for name, values in baseline.fitted.items() for key, value in values.items()}
+    save_folder(path, learned, baseline.config())
 
 
 def load_trained(

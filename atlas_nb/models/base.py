@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODEL_FORMAT', 'MODEL_FILE', 'WEIGHTS_FILE', 'PropertyModel', 'edge_weights', 'fit_statistics', 'trained_properties',
-           'predict', 'checked', 'save', 'freeze', 'train']
+           'predict', 'checked', 'save_folder', 'save', 'freeze', 'train']
 
 # %% ../../nbs/32_models.base.ipynb #eada313a
 import json
@@ -173,24 +173,32 @@ def checked(
 PropertyModel.predict = predict
 PropertyModel.fit_statistics = fit_statistics
 
-# %% ../../nbs/32_models.base.ipynb #8ba52b8c
+# %% ../../nbs/32_models.base.ipynb #c8bc3592
 MODEL_FORMAT = 1
 MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
+
+
+def save_folder(
+    path: "str | Path",  # the folder; an earlier model there is replaced
+    weights: dict[str, Tensor],
+    config: dict,  # plain values
+):
+    "Write what was learned, and what it is, into a folder. A folder that holds something else is a `FileExistsError`."
+    path = Path(path)
+    if path.exists() and not (path / MODEL_FILE).is_file():
+        raise FileExistsError(f"{path}: exists, and is no model's folder; choose another")
+    with whole_folder(path) as part:
+        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part / WEIGHTS_FILE)
+        about = {"format": MODEL_FORMAT, "atlas_nb": __version__, "weights_sha256": file_sha256(part / WEIGHTS_FILE), **config}
+        (part / MODEL_FILE).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
 def save(
     model: PropertyModel,
     path: "str | Path",  # the folder; an earlier model there is replaced
 ):
-    "Write the model into a folder. A folder that holds something else is a `FileExistsError`."
-    path = Path(path)
-    if path.exists() and not (path / MODEL_FILE).is_file():
-        raise FileExistsError(f"{path}: exists, and is no model's folder; choose another")
-    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    with whole_folder(path) as part:
-        save_file(weights, part / WEIGHTS_FILE)
-        about = {"format": MODEL_FORMAT, "atlas_nb": __version__, "weights_sha256": file_sha256(part / WEIGHTS_FILE), **model.config()}
-        (part / MODEL_FILE).write_text(json.dumps(about, indent=2), encoding="utf-8")
+    "Write the model into a folder, as `save_folder` does."
+    save_folder(path, model.state_dict(), model.config())
 
 
 PropertyModel.save = save
