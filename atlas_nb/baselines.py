@@ -4,10 +4,9 @@
 
 # %% auto #0
 __all__ = ['SHELLS', 'BASELINES', 'crystal_features', 'composition_features', 'Baseline', 'MeanBaseline', 'TreesBaseline',
-           'fit_baseline', 'baseline_predictions', 'save_baseline', 'load_trained']
+           'fit_baseline', 'baseline_results', 'baseline_predictions', 'save_baseline', 'load_trained']
 
-# %% ../nbs/45_baselines.ipynb #2ab569e7
-import json
+# %% ../nbs/45_baselines.ipynb #5ba31f5b
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,17 +14,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.numpy import load_file
 
 from .data.crystal import Crystal, as_crystal
 from .data.properties import Property, get_properties, property_config, property_from_config
 from .evaluation import evaluate_predictions
-from .files import file_sha256
 from .graphs.builder import CrystalGraphBuilder
 from .graphs.elements import ELEMENT_PROPERTIES, element_table
 from .graphs.graph import edge_vectors
-from .models.base import MODEL_FILE, WEIGHTS_FILE, checked, save_folder
-from .models.registry import ModelError, load_model
+from .models.base import checked, save_folder
+from .models.registry import load_model, read_folder
 
 # %% ../nbs/45_baselines.ipynb #ef3e8306
 SHELLS = np.arange(0.6, 2.4, 0.15)  # distances at which neighbours are counted, in units of the cube root of the volume per atom
@@ -200,7 +197,7 @@ class TreesBaseline(Baseline):
 
 BASELINES: dict[str, type[Baseline]] = {b.name: b for b in (MeanBaseline, TreesBaseline)}
 
-# %% ../nbs/45_baselines.ipynb #4eb35631
+# %% ../nbs/45_baselines.ipynb #5a0eed91
 def fit_baseline(
     name: str,  # one of `BASELINES`
     ds,  # `CrystalPropertyDataset`
@@ -209,6 +206,16 @@ def fit_baseline(
     "A baseline fitted on the training part of a data set."
     indices = ds.indices("train")
     return BASELINES[name](ds.properties, seed).fit([ds.crystals[i] for i in indices], ds.y[indices])
+
+
+def baseline_results(
+    ds,  # `CrystalPropertyDataset`
+    seed: int = 0,
+) -> dict[str, dict[str, dict[str, float]]]:  # baseline -> property -> metrics on the test set
+    "All baselines, fitted on train and judged on test."
+    test = ds.indices("test")
+    fitted = [fit_baseline(name, ds, seed) for name in BASELINES]
+    return {b.title: b.evaluate([ds.crystals[i] for i in test], ds.y[test]) for b in fitted}
 
 
 def baseline_predictions(
@@ -224,7 +231,7 @@ def baseline_predictions(
         columns |= {name: y[name].to_numpy(), f"{name}_predicted": table[name].to_numpy()}
     return pd.DataFrame(columns, index=pd.Index([ds.ids[i] for i in indices], name="id"))
 
-# %% ../nbs/45_baselines.ipynb #8cd30b59
+# %% ../nbs/45_baselines.ipynb #1d27082b
 def save_baseline(
     baseline: Baseline,
     path: "str | Path",  # the folder; an earlier model there is replaced
@@ -238,19 +245,13 @@ def load_trained(
     path: "str | Path",  # a model's folder, or a run folder
 ):  # -> a `Baseline` or a `PropertyModel`
     "Whatever was trained there. A missing, damaged or foreign folder is a `ModelError`."
-    path = Path(path)
-    path = path / "model" if (path / "model" / MODEL_FILE).is_file() else path
-    try:
-        about = json.loads((path / MODEL_FILE).read_text(encoding="utf-8"))
-        kind = BASELINES[about["model"]]
-    except (OSError, KeyError, TypeError, ValueError):
-        return load_model(path)  # a network, or nothing, about which it says what to do
-    if not (path / WEIGHTS_FILE).is_file() or file_sha256(path / WEIGHTS_FILE) != about.get("weights_sha256"):
-        raise ModelError(f"{path / WEIGHTS_FILE}: missing or damaged, its sha256 is not the one in {MODEL_FILE}; fit the baseline again, or copy the whole folder")
-    baseline = kind([property_from_config(p) for p in about["properties"]], **about["hparams"])
-    for key, value in load_file(path / WEIGHTS_FILE).items():
+    about, learned = read_folder(path)
+    if about["model"] not in BASELINES:
+        return load_model(path)
+    baseline = BASELINES[about["model"]]([property_from_config(p) for p in about["properties"]], **about["hparams"])
+    for key, value in learned.items():
         name, _, what = key.rpartition("/")
-        baseline.fitted.setdefault(name, {})[what] = value
+        baseline.fitted.setdefault(name, {})[what] = value.numpy()
     return baseline
 
 

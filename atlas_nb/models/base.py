@@ -27,7 +27,7 @@ from ..files import file_sha256, whole_folder
 from ..graphs.builder import CrystalGraphBuilder
 from .layers import AtomRef, TargetScale, count_atoms, make_readout, seeded
 
-# %% ../../nbs/32_models.base.ipynb #511501ee
+# %% ../../nbs/32_models.base.ipynb #1efc8769
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`. Further methods stand below, each beside its example."
 
@@ -48,14 +48,14 @@ class PropertyModel(nn.Module):
     def make_heads(
         self,
         width: int,  # of what `encode` gives
-        head,  # a function without arguments that makes a network from [rows, width] to [rows, 1]
+        head,  # a function that takes a number of columns and makes a network from [rows, width] to so many
     ):
-        "Readout and heads, the last thing a constructor does."
+        "Readout and heads, the last thing a constructor does. A head has one column, or two where the model says a spread as well."
         self.readout = make_readout(self.hparams["readout"], width)
         self.heads = nn.ModuleDict()
         for p in self.properties:
             with seeded(self.hparams["seed"] ^ crc32(p.name.encode())):
-                self.heads[p.name] = head()
+                self.heads[p.name] = head(2 if self.hparams.get("spread") else 1)
 
     def encode(
         self,
@@ -75,7 +75,7 @@ class PropertyModel(nn.Module):
     def forward(
         self,
         batch,  # of `CrystalGraph`
-    ) -> dict[str, Tensor]:  # property -> [B] float64, in the registry's units
+    ) -> dict[str, Tensor]:  # property -> [B] float64, in the registry's units; with `spread` also "<property>_spread" -> [B], a standard deviation
         "A prediction of each property for each crystal of the batch."
         v, crystal, n_crystals = self.encode(batch), batch.graph_of_node, batch.num_crystals
         extensive, values = self.hparams["readout"] == "sum", {}
@@ -85,7 +85,10 @@ class PropertyModel(nn.Module):
             score = self.heads[p.name](rows)
             score = self.readout(score, crystal, n_crystals) if extensive else score
             value = self.scale(score[:, 0], i) if references is None else self.scale(score[:, 0], i) + references[:, i]
-            values[p.name] = value * count_atoms(crystal, n_crystals) if extensive else value  # of an extensive one, what was said is a mean over atoms
+            size = count_atoms(crystal, n_crystals) if extensive else 1  # of an extensive property, what was said is a mean over atoms
+            values[p.name] = value * size
+            if self.hparams.get("spread"):
+                values[f"{p.name}_spread"] = self.scale.spread(score[:, 1], i) * size
         return values
 
     def config(self) -> dict:  # plain values, enough to make the same model with other weights
@@ -130,14 +133,14 @@ def trained_properties(model: PropertyModel) -> tuple[Property, ...]:
     "The properties for which the model has seen labels. What it says of the others means nothing."
     return tuple(p for p, there in zip(model.properties, model.scale.fitted.tolist()) if there)
 
-# %% ../../nbs/32_models.base.ipynb #e437c2c1
+# %% ../../nbs/32_models.base.ipynb #542daa4a
 @torch.no_grad()
 def predict(
     model: PropertyModel,
     structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
     batch_size: int = 64,
     progress: bool = False,  # show a bar
-) -> pd.DataFrame:  # a row per structure, by id, else formula; a column per property, in its unit
+) -> pd.DataFrame:  # a row per structure, by id, else formula; a column per property, in its unit, and one for its spread where the model says it
     "Predictions for crystals somebody brings. Warns of elements the model never saw; a prediction that is not finite is an error."
     properties, crystals = trained_properties(model), [as_crystal(s) for s in structures]
     if not properties:
@@ -156,7 +159,8 @@ def predict(
             parts.append(model(store.batch(some).to(model.scale.mean.device)))
     finally:
         model.train(training)
-    values = {p.name: torch.cat([part[p.name] for part in parts]).cpu().numpy() if parts else [] for p in properties}
+    columns = [p.name + end for p in properties for end in (("", "_spread") if model.hparams.get("spread") else ("",))]
+    values = {name: torch.cat([part[name] for part in parts]).cpu().numpy() if parts else [] for name in columns}
     return checked(pd.DataFrame(values, index=pd.Index([c.id or c.formula for c in crystals], name="id")))
 
 

@@ -44,7 +44,7 @@ class CGConv(nn.Module):
         heard = sum_at(message if weight is None else message * weight, edge_index[1], len(v))
         return softplus(v + self.norm_atoms(heard))
 
-# %% ../../nbs/33_models.cgcnn.ipynb #e18db805
+# %% ../../nbs/33_models.cgcnn.ipynb #c6da07a1
 class CGCNN(PropertyModel):
     "Crystal graph convolutional neural network (Xie & Grossman 2018)."
 
@@ -61,18 +61,19 @@ class CGCNN(PropertyModel):
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; or "pymatgen", properties of the elements
         readout: str = "mean",  # "mean", "attention", or "sum"
         atom_ref: bool = False,  # take out what each element brings
+        spread: bool = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss
         seed: int = 0,  # of the first weights
     ):
         if min(width, n_conv, hidden) < 1:
             raise ValueError(f"width, n_conv and hidden must be at least 1, got {width}, {n_conv}, {hidden}")
         builder = CrystalGraphBuilder() if builder is None else builder
-        hparams = dict(width=width, n_conv=n_conv, hidden=hidden, atom_features=atom_features, readout=readout, atom_ref=atom_ref, seed=seed)
+        hparams = dict(width=width, n_conv=n_conv, hidden=hidden, atom_features=atom_features, readout=readout, atom_ref=atom_ref, spread=spread, seed=seed)
         super().__init__(properties, builder, hparams)
         with seeded(seed):
             self.embedding = atom_embedding(atom_features, width)
             self.basis = GaussianBasis(builder.cutoff)
             self.convs = nn.ModuleList(CGConv(width, self.basis.size) for _ in range(n_conv))
-            self.make_heads(width, lambda: nn.Sequential(nn.Softplus(), nn.Linear(width, hidden), nn.Softplus(), nn.Linear(hidden, 1)))
+            self.make_heads(width, lambda columns: nn.Sequential(nn.Softplus(), nn.Linear(width, hidden), nn.Softplus(), nn.Linear(hidden, columns)))
 
     def encode(
         self,

@@ -141,19 +141,48 @@ def make_readout(
 
 READOUTS = ("mean", "attention", "sum")
 
-# %% ../../nbs/30_models.layers.ipynb #c03abe24
+# %% ../../nbs/30_models.layers.ipynb #23fc2012
+class _TotalOfProcesses(torch.autograd.Function):
+    "The sum over all processes; each of them gets the gradients of all."
+
+    @staticmethod
+    def forward(ctx, x):
+        total = x.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    backward = forward
+
+
 class BatchNorm(nn.BatchNorm1d):
-    "`BatchNorm1d` that also takes fewer than two rows, which it normalises by the running statistics."
+    "`BatchNorm1d` that also takes fewer than two rows, which it normalises by the running statistics, and rows spread over processes."
+
+    shared = False  # over the processes of `torch.distributed`, each of which must then come here as often as the others
 
     def forward(
         self,
         x: Tensor,  # [rows, w]
     ) -> Tensor:  # [rows, w]
+        if self.training and self.shared:
+            return self.over_processes(x)
         if self.training and len(x) < 2:
             return nn.functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
 
-# %% ../../nbs/30_models.layers.ipynb #0d94a777
+    def over_processes(self, x: Tensor) -> Tensor:
+        total = _TotalOfProcesses.apply(torch.cat([x.sum(dim=0), x.new_tensor([len(x)])]))
+        mean, n = total[:-1] / total[-1].clamp(min=1), total[-1].detach()
+        variance = _TotalOfProcesses.apply(((x - mean) ** 2).sum(dim=0)) / n.clamp(min=1)
+        if n < 2:
+            mean, variance = self.running_mean, self.running_var
+        else:
+            self.num_batches_tracked += 1
+            share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+            self.running_mean += share * (mean.detach() - self.running_mean)
+            self.running_var += share * (variance.detach() * n / (n - 1) - self.running_var)
+        return (x - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+# %% ../../nbs/30_models.layers.ipynb #7c14127b
 class TargetScale(nn.Module):
     "Mean and spread of the training labels: standard score in, registry units out."
 
@@ -189,6 +218,14 @@ class TargetScale(nn.Module):
         i: int,  # which property
     ) -> Tensor:  # [B] float64, in the property's unit
         return score.double() * self.std[i] + self.mean[i]
+
+    def spread(
+        self,
+        raw: Tensor,  # [B], any number
+        i: int,  # which property
+    ) -> Tensor:  # [B] float64, in the property's unit, at least a thousandth of the labels' standard deviation
+        "A standard deviation, made of a number that a network may give: softplus keeps it above zero."
+        return (nn.functional.softplus(raw.double()) + 1e-3) * self.std[i]
 
 # %% ../../nbs/30_models.layers.ipynb #9c403b61
 class AtomRef(nn.Module):

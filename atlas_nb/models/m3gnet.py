@@ -119,7 +119,7 @@ class M3GNetBlock(nn.Module):
         e = e + self.to_edge(v, edge_index, e) * self.edge_weight(radial)
         return v + sum_at(self.to_atom(v, edge_index, e) * self.atom_weight(radial), edge_index[1], len(v)), e
 
-# %% ../../nbs/34_models.m3gnet.ipynb #f168adb6
+# %% ../../nbs/34_models.m3gnet.ipynb #651a6b23
 class M3GNet(PropertyModel):
     "Materials graph network with three-body interactions (Chen & Ong 2022), in its form for properties."
 
@@ -141,20 +141,21 @@ class M3GNet(PropertyModel):
         recompute: bool = False,  # keep of each block only what comes out while it learns, and compute the rest again: less memory, more time
         readout: str = "attention",  # "mean", "attention" (the paper's weighted mean), or "sum"
         atom_ref: bool = True,  # take out what each element brings
+        spread: bool = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss
         seed: int = 0,  # of the first weights
     ):
         if min(width, n_blocks, layers, n_radial, n_waves) < 1 or l_max < 1:
             raise ValueError(f"width, n_blocks, layers, n_radial, n_waves and l_max must be at least 1; got {width}, {n_blocks}, {layers}, {n_radial}, {n_waves}, {l_max}")
         builder = CrystalGraphBuilder(5.0, None) if builder is None else builder
         hparams = dict(width=width, n_blocks=n_blocks, layers=layers, n_radial=n_radial, three_body_cutoff=three_body_cutoff, l_max=l_max, n_waves=n_waves,
-                       atom_features=atom_features, recompute=recompute, readout=readout, atom_ref=atom_ref, seed=seed)  # fmt: skip
+                       atom_features=atom_features, recompute=recompute, readout=readout, atom_ref=atom_ref, spread=spread, seed=seed)  # fmt: skip
         super().__init__(properties, builder, hparams)
         with seeded(seed):
             self.embedding = atom_embedding(atom_features, width)
             self.radial, self.waves = BesselBasis(builder.cutoff, n_radial), SphericalBesselBasis(min(three_body_cutoff, builder.cutoff), n_waves, l_max)
             self.first_edge = nn.Sequential(nn.Linear(n_radial, width), nn.SiLU())
             self.blocks = nn.ModuleList(M3GNetBlock(width, n_radial, l_max, n_waves, layers) for _ in range(n_blocks))
-            self.make_heads(width, lambda: nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)))
+            self.make_heads(width, lambda columns: nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, columns)))
 
     def encode(
         self,
