@@ -243,7 +243,7 @@ class Keeper:
         sampler.batch_size, self.accumulate = smaller, whole // smaller
         warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}", stacklevel=2)
 
-# %% ../nbs/48_trainer.ipynb #f1e791e5
+# %% ../nbs/48_trainer.ipynb #1caf0fcb
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result
 
 
@@ -328,7 +328,7 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         self.epoch = self.step = self.place = self.waited = 0
         self.history, self.best, self.best_weights, self.done, self.random = [], None, None, False, None
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.fabric.device)
-        self.scaler = getattr(self.fabric.strategy.precision, "scaler", None)
+        self.scaler, self.signals = getattr(self.fabric.strategy.precision, "scaler", None), Signals()
 
     def clip_gradients(self, batches: list, losses: list[Tensor]) -> Tensor:  # their norm before
         "Scale gradients down to what clipping allows. Where they are not finite, the crystals are named."

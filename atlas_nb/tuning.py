@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['AVERAGED', 'PROFILES', 'SPACE', 'TRAINER', 'Profile', 'get_profile', 'profiles_table', 'RangeTest', 'lr_range_test',
-           'search', 'open_study', 'trials_table']
+           'search', 'settings_of', 'open_study', 'trials_table']
 
-# %% ../nbs/49_tuning.ipynb #00113c32
+# %% ../nbs/49_tuning.ipynb #ecbe9380
 import copy
 import math
+import warnings
 from collections.abc import Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +19,11 @@ import numpy as np
 import optuna
 import pandas as pd
 import torch
+from filelock import FileLock
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from torch.utils.data import DataLoader
 
-from .callbacks import Callback, Signals
+from .callbacks import Callback
 from .graphs.dataset import CrystalPropertyDataset
 from .models.base import PropertyModel, trained_properties
 from .models.registry import MODELS, build_model
@@ -88,12 +91,12 @@ def profiles_table(model: str) -> pd.DataFrame:  # a row for each profile
                       "learning rate": round(p.trainer(MODELS[model].lr)["lr"], 5), "average": p.more.get("ema", "")}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/49_tuning.ipynb #0fdb8e6e
+# %% ../nbs/49_tuning.ipynb #ae0b9d68
 @dataclass(frozen=True)
 class RangeTest:
     "What a learning-rate range test saw."
 
-    table: pd.DataFrame  # "lr", "loss" of each step, and "smooth", the loss as a mean over the last steps
+    table: pd.DataFrame  # "lr", "loss" of each step, and "smooth", the median of the last 15 losses
     lr: float  # the rate it picks
 
     def plot(self, ax=None):  # -> matplotlib axes
@@ -113,14 +116,13 @@ class _Watch(Callback):
     "Notes rates and losses, and has seen enough where the loss is four times its lowest."
 
     def __init__(self):
-        self.rows, self.mean, self.lowest = [], 0.0, math.inf
+        self.rows, self.lowest = [], math.inf
 
     def on_step(self, trainer, loss):
-        self.mean = 0.95 * self.mean + 0.05 * loss.item()
-        smooth = self.mean / (1 - 0.95 ** trainer.step)
-        self.rows.append({"lr": trainer.schedule.lr[0], "loss": loss.item(), "smooth": smooth})
-        self.lowest = min(self.lowest, smooth)
-        if smooth > 4 * self.lowest and trainer.step > 20:
+        lately = [row["loss"] for row in self.rows[-14:]] + [loss.item()]
+        self.rows.append({"lr": trainer.schedule.lr[0], "loss": loss.item(), "smooth": float(np.median(lately))})
+        self.lowest = min(self.lowest, self.rows[-1]["smooth"])
+        if self.rows[-1]["smooth"] > 4 * self.lowest:
             raise StopIteration
 
 
@@ -139,17 +141,16 @@ def lr_range_test(
     watch = _Watch()
     trainer = Trainer(copy.deepcopy(model), **{**settings, "lr": low, "scheduler": growing, "progress": False, "callbacks": [watch]})
     trainer.start(train, train)
-    with Signals() as trainer.signals:
-        try:
-            while trainer.step < steps:
-                trainer.train_epoch(train)
-                trainer.epoch, trainer.place = trainer.epoch + 1, 0
-        except (StopIteration, RuntimeError, FloatingPointError):  # it has diverged
-            pass
+    try:
+        while trainer.step < steps:
+            trainer.train_epoch(train)
+            trainer.epoch, trainer.place = trainer.epoch + 1, 0
+    except (StopIteration, FloatingPointError):  # it has diverged
+        pass
     table = pd.DataFrame(watch.rows)
-    return RangeTest(table, float(table.lr[table.smooth <= 1.1 * table.smooth.min()].max() / 10))
+    return RangeTest(table, float(table.lr[table.smooth <= 1.5 * table.smooth.min()].max() / 30))
 
-# %% ../nbs/49_tuning.ipynb #4c5f804f
+# %% ../nbs/49_tuning.ipynb #bed34731
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-3, 3e-2, log=True),
     "batch_size": CategoricalDistribution([32, 64]),
@@ -189,7 +190,8 @@ def search(
     space: "Mapping[str, BaseDistribution] | None" = None,  # settings of trainer, model, or "batch_size", by name; `SPACE` where None
     n_trials: int = 20,  # of the whole search, those of earlier and of other processes among them
     max_epochs: int = 30,  # that the best trials get
-    min_epochs: int = 2,  # that each trial gets
+    min_epochs: int = 1,  # that each trial gets
+    reduction: int = 4,  # of so many trials one goes on, at each level
     storage: "str | Path | None" = None,  # a file, or the address of a data base; None keeps the search in memory
     seed: int = 0,  # of what is proposed, and of each trial's weights and order
     **settings,  # further ones of `Trainer`, the same for each trial
@@ -200,32 +202,47 @@ def search(
     mads = {p: float((y[~np.isnan(y)] - np.nanmean(y)).__abs__().mean()) for p, y in zip(ds.properties, val.dataset.y.numpy().T) if not np.isnan(y).all()}
 
     def trial_score(trial):
-        chosen = {name: _suggest(trial, name, choices) for name, choices in space.items()}
-        batch = chosen.pop("batch_size", 64)
-        mine = {name: chosen.pop(name) for name in TRAINER if name in chosen}
-        network = build_model(model, ds.properties, builder=ds.builder, seed=seed, **chosen)
+        hparams, mine, batch = settings_of({name: _suggest(trial, name, choices) for name, choices in space.items()})
+        network = build_model(model, ds.properties, builder=ds.builder, seed=seed, **hparams)
         trainer = Trainer(network, **{**settings, **mine, "max_epochs": max_epochs, "progress": False, "callbacks": [_Report(trial, mads)]})
         trainer.fit(ds.loader("train", batch_size=batch, seed=seed), val)
         return min(value for value in trial.study.trials[trial.number].intermediate_values.values())
 
-    study = open_study(storage, f"{model}: {'+'.join(names)}", seed, min_epochs, max_epochs)
+    study = open_study(storage, f"{model}: {'+'.join(names)}", seed, min_epochs, max_epochs, reduction)
     done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
     if sum(t.state in done for t in study.trials) < n_trials:
         study.optimize(trial_score, callbacks=[optuna.study.MaxTrialsCallback(n_trials, states=done)], catch=(FloatingPointError,))
     return study
 
 
-def open_study(storage: "str | Path | None", name: str, seed: int, min_epochs: int, max_epochs: int) -> optuna.Study:
+def settings_of(
+    chosen: Mapping,  # of a space, such as `study.best_params`
+) -> tuple[dict, dict, int]:  # hyperparameters of the model, settings of the trainer, crystals in a batch
+    "What goes where."
+    model = {name: value for name, value in chosen.items() if name not in TRAINER and name != "batch_size"}
+    return model, {name: value for name, value in chosen.items() if name in TRAINER}, chosen.get("batch_size", 64)
+
+
+@contextmanager
+def _unwarned():
+    "Without Optuna's word that heartbeats, by which a dead process is known, are experimental."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def open_study(storage: "str | Path | None", name: str, seed: int, min_epochs: int, max_epochs: int, reduction: int) -> optuna.Study:
     "The study of that name, begun or gone on with. Trials of processes that died are set aside."
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    kept = None
-    if storage is not None:
-        address = storage if "://" in str(storage) else f"sqlite:///{Path(storage).resolve()}"
-        kept = optuna.storages.RDBStorage(address, heartbeat_interval=30, engine_kwargs={"connect_args": {"timeout": 60}} if address.startswith("sqlite") else None)
-    pruner = optuna.pruners.HyperbandPruner(min_epochs, max_epochs, reduction_factor=4)
-    study = optuna.create_study(storage=kept, study_name=name, pruner=pruner, load_if_exists=True)
-    if kept is not None:
-        optuna.storages.fail_stale_trials(study)
+    is_file, kept = storage is not None and "://" not in str(storage), None
+    address = f"sqlite:///{Path(storage).resolve()}" if is_file else storage
+    pruner = optuna.pruners.HyperbandPruner(min_epochs, max_epochs, reduction_factor=reduction)
+    with FileLock(f"{storage}.lock") if is_file else nullcontext(), _unwarned():  # of several that begin at once, one makes the tables
+        if address is not None:
+            kept = optuna.storages.RDBStorage(address, heartbeat_interval=30, engine_kwargs={"connect_args": {"timeout": 60}} if is_file else None)
+        study = optuna.create_study(storage=kept, study_name=name, pruner=pruner, load_if_exists=True)
+        if kept is not None:
+            optuna.storages.fail_stale_trials(study)
     beside_others = any(t.state == optuna.trial.TrialState.RUNNING for t in study.trials)  # who must not propose the same
     study.sampler = optuna.samplers.TPESampler(seed=None if beside_others else seed + len(study.trials), n_startup_trials=8, multivariate=True, constant_liar=True)
     return study
