@@ -29,7 +29,7 @@ from .models.base import PropertyModel, trained_properties
 from .models.layers import BatchNorm
 from .optim import Averaging, Schedule, make_clip, make_optimizer, parameter_groups
 
-# %% ../nbs/48_trainer.ipynb #73490ae1
+# %% ../nbs/48_trainer.ipynb #031646b8
 class Objective(nn.Module):
     "Model and loss as one module, so that everything that learns is synchronised between processes."
 
@@ -63,6 +63,9 @@ class Loop:
         if self.run.path is None:
             raise ValueError("there is nothing to go on with without a run folder; give the trainer its run_dir")
         saved = self.checkpoints.load_last()
+        seen = int(self.total(torch.tensor(float(saved is not None), device=self.fabric.device)).item())
+        if 0 < seen < self.world:
+            raise ValueError(f"{self.run.path}: only {seen} of {self.world} processes see the checkpoints; keep the run folder where all machines see it")
         if saved is None:
             return self.fit(train, val)
         self.start(train, val)
@@ -138,8 +141,8 @@ class Loop:
         self.sums += torch.stack([loss.double() * count / self.world, count.double(), norm.double()])
         self.tell("on_step", loss)
 
-# %% ../nbs/48_trainer.ipynb #9a4c7a8f
-AVERAGE_FROM = 0.75  # of the epochs, before which an exponential average is not worth a look at validation
+# %% ../nbs/48_trainer.ipynb #0227926d
+AVERAGE_FROM = 0.9  # of the epochs, before which an exponential average is not worth a look at validation
 
 
 class Judge:
