@@ -133,7 +133,7 @@ def predict_loader(
     checked(pd.DataFrame(values, index=loader.dataset.ids()))
     return dict(zip(columns, values.T))
 
-# %% ../nbs/47_evaluator.ipynb #3d428194
+# %% ../nbs/47_evaluator.ipynb #eab9fa10
 class Processes:
     "What those that work together tell each other. Each of them must ask."
 
@@ -174,7 +174,8 @@ class Evaluator(Processes):
         self.fabric = make_fabric(accelerator, precision, devices, num_nodes, strategy)
         self.world, self.is_main = self.fabric.world_size, self.fabric.is_global_zero  # how many processes; whether this is the one that writes
         self.model, self.run = model, RunFolder(run_dir, self.is_main)
-        self.model.double() if precision == "64-true" else None
+        if precision == "64-true":
+            self.model.double()
         self.model.to(self.fabric.device)
 
     def predict(

@@ -141,7 +141,7 @@ class Loop:
         self.sums += torch.stack([loss.double() * count / self.world, count.double(), norm.double()])
         self.tell("on_step", loss)
 
-# %% ../nbs/48_trainer.ipynb #0227926d
+# %% ../nbs/48_trainer.ipynb #62a2746a
 AVERAGE_FROM = 0.9  # of the epochs, before which an exponential average is not worth a look at validation
 
 
@@ -150,7 +150,7 @@ class Judge:
 
     def end_epoch(self, train: DataLoader, val: DataLoader):
         "A row of the history; the best weights so far; whether to stop."
-        total, count, norm = self.total(self.sums[0])[0].item(), *self.sums[1:].tolist()
+        total, (count, norm) = self.total(self.sums[0]).item(), self.sums[1:].tolist()
         row = {"epoch": self.epoch + 1, "lr": self.schedule.lr[0], "train_loss": total / max(count, 1.0), "grad_norm": norm / max(self.place, 1)}
         self.epoch, self.place, self.sums = self.epoch + 1, 0, torch.zeros_like(self.sums)
         scores, weights = self.validate(val), "own"

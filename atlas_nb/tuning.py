@@ -150,7 +150,7 @@ def lr_range_test(
     table = pd.DataFrame(watch.rows)
     return RangeTest(table, float(table.lr[table.smooth <= 1.5 * table.smooth.min()].max() / 30))
 
-# %% ../nbs/49_tuning.ipynb #bed34731
+# %% ../nbs/49_tuning.ipynb #f6e5ed40
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-3, 3e-2, log=True),
     "batch_size": CategoricalDistribution([32, 64]),
@@ -199,14 +199,14 @@ def search(
     "Search for the settings with the lowest validation error."
     space = SPACE if space is None else space
     val, names = ds.loader("val"), [p.name for p in ds.properties]
-    mads = {p: float((y[~np.isnan(y)] - np.nanmean(y)).__abs__().mean()) for p, y in zip(ds.properties, val.dataset.y.numpy().T) if not np.isnan(y).all()}
+    mads = {p: float(np.nanmean(np.abs(y - np.nanmean(y)))) for p, y in zip(ds.properties, val.dataset.y.numpy().T) if not np.isnan(y).all()}
 
     def trial_score(trial):
         hparams, mine, batch = settings_of({name: _suggest(trial, name, choices) for name, choices in space.items()})
         network = build_model(model, ds.properties, builder=ds.builder, seed=seed, **hparams)
         trainer = Trainer(network, **{**settings, **mine, "max_epochs": max_epochs, "progress": False, "callbacks": [_Report(trial, mads)]})
         trainer.fit(ds.loader("train", batch_size=batch, seed=seed), val)
-        return min(value for value in trial.study.trials[trial.number].intermediate_values.values())
+        return min(trial.study.trials[trial.number].intermediate_values.values())
 
     study = open_study(storage, f"{model}: {'+'.join(names)}", seed, min_epochs, max_epochs, reduction)
     done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
