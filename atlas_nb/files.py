@@ -31,7 +31,7 @@ def whole_file(
     finally:
         part.unlink(missing_ok=True)
 
-# %% ../nbs/01_files.ipynb #2cd06fe4
+# %% ../nbs/01_files.ipynb #b85fab17
 @contextmanager
 def whole_folder(
     path: "str | Path",  # where the folder shall be
@@ -42,7 +42,7 @@ def whole_folder(
     part.mkdir(parents=True)
     try:
         yield part
-        for written in part.iterdir():
+        for written in (f for f in part.rglob("*") if f.is_file()):
             with open(written, "rb+") as file:
                 os.fsync(file.fileno())
         if path.exists():

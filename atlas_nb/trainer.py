@@ -29,7 +29,7 @@ from .models.base import PropertyModel, trained_properties
 from .models.layers import BatchNorm
 from .optim import Averaging, Schedule, make_clip, make_optimizer, parameter_groups
 
-# %% ../nbs/48_trainer.ipynb #031646b8
+# %% ../nbs/48_trainer.ipynb #0c2e8d01
 class Objective(nn.Module):
     "Model and loss as one module, so that everything that learns is synchronised between processes."
 
@@ -38,7 +38,7 @@ class Objective(nn.Module):
         self.model, self.loss = model, loss
 
     def forward(self, batch, count: Tensor) -> Tensor:  # scalar, the batch's part of a step in which `count` labels count
-        return self.loss(self.model(batch), batch.y, self.model.scale, count)
+        return self.loss(self.model(batch), batch.y, self.model.scale, count, batch.id)
 
 
 class Loop:
@@ -246,7 +246,7 @@ class Keeper:
         sampler.batch_size, self.accumulate = smaller, whole // smaller
         warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}", stacklevel=2)
 
-# %% ../nbs/48_trainer.ipynb #1caf0fcb
+# %% ../nbs/48_trainer.ipynb #764e04a5
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result
 
 
@@ -261,7 +261,7 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         optimizer: "str | Callable" = "adamw",  # see `make_optimizer`
         weight_decay: float = 0.0,
         scheduler: "str | Callable" = "one_cycle",  # "one_cycle", "cosine", "plateau" or "constant", see `Schedule`
-        loss: str = "mae",  # "mae", "mse" or "huber", in standard deviations of the labels; "gaussian", "laplace" or "student" for a model with `spread`
+        loss: str = "mae",  # "mae", "mse" or "huber", in standard deviations of the labels; "gaussian", "laplace" or "student" for a model with `spread`; "evidential"
         task_weights: "Mapping[str, float] | str | None" = None,  # of several properties in the loss, by name; "learned"; None: every label counts the same
         clip: "float | str | Callable | None" = 1.0,  # largest norm of the gradient; "auto" or "z": by the norms so far, see `make_clip`; None: as it is
         accumulate: int = 1,  # batches that make a step
@@ -288,8 +288,9 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
                        keep=keep, checkpoint_every=checkpoint_every, micro_batch=micro_batch)  # fmt: skip
         self.settings = {name: plain(value) for name, value in {**given, "lr": lr}.items() if name not in UNSAID}
         super().__init__(model, accelerator, precision, devices, num_nodes, strategy, run_dir)
-        if loss in LIKELIHOODS and not model.hparams.get("spread"):
-            raise ValueError(f"the loss {loss!r} needs a model that says how far off it may be; make it with spread=True")
+        needs = {**dict.fromkeys(LIKELIHOODS, True), "evidential": "evidential"}.get(loss, model.hparams.get("spread", False))
+        if needs != model.hparams.get("spread", False):
+            raise ValueError(f"the loss {loss!r} needs a model that says how far off it may be; make it with spread={needs!r}")
         self.max_epochs, self.lr, self.accumulate, self.patience, self.min_delta = max_epochs, lr, accumulate, patience, min_delta
         self.optimizer_name, self.weight_decay, self.scheduler, self.clip = optimizer, weight_decay, scheduler, make_clip(clip)
         self.ema, self.swa, self.micro_batch, self.compile, self.checkpoint_every = ema, swa, micro_batch, compile, checkpoint_every

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['MODEL_FORMAT', 'MODEL_FILE', 'WEIGHTS_FILE', 'PropertyModel', 'edge_weights', 'fit_statistics', 'trained_properties',
-           'predict', 'checked', 'save_folder', 'save', 'freeze', 'train']
+           'check_trained', 'predict', 'checked', 'save_folder', 'save', 'freeze', 'train']
 
-# %% ../../nbs/32_models.base.ipynb #eada313a
+# %% ../../nbs/32_models.base.ipynb #1b1034fb
 import json
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from zlib import crc32
@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .. import __version__
-from ..data.crystal import SYMBOLS, as_crystal
+from ..data.crystal import SYMBOLS, Crystal, as_crystal
 from ..data.properties import Property, get_properties, property_config
 from ..files import file_sha256, whole_folder
 from ..graphs.builder import CrystalGraphBuilder
-from .layers import AtomRef, TargetScale, count_atoms, make_readout, seeded
+from .heads import combine, make_head, read_scores
+from .layers import AtomRef, TargetScale, count_atoms, make_readout
 
-# %% ../../nbs/32_models.base.ipynb #1efc8769
+# %% ../../nbs/32_models.base.ipynb #ca9f87c1
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`. Further methods stand below, each beside its example."
 
@@ -50,12 +51,10 @@ class PropertyModel(nn.Module):
         width: int,  # of what `encode` gives
         head,  # a function that takes a number of columns and makes a network from [rows, width] to so many
     ):
-        "Readout and heads, the last thing a constructor does. A head has one column, or two where the model says a spread as well."
+        "Readout and heads, the last thing a constructor does; `spread`, `members` and `dropout` of the model say what [heads](31_models.heads.ipynb) they are."
         self.readout = make_readout(self.hparams["readout"], width)
-        self.heads = nn.ModuleDict()
-        for p in self.properties:
-            with seeded(self.hparams["seed"] ^ crc32(p.name.encode())):
-                self.heads[p.name] = head(2 if self.hparams.get("spread") else 1)
+        kind = {name: self.hparams[name] for name in ("spread", "members", "dropout") if name in self.hparams}
+        self.heads = nn.ModuleDict({p.name: make_head(head, width, seed=self.hparams["seed"] ^ crc32(p.name.encode()), **kind) for p in self.properties})
 
     def encode(
         self,
@@ -75,20 +74,29 @@ class PropertyModel(nn.Module):
     def forward(
         self,
         batch,  # of `CrystalGraph`
-    ) -> dict[str, Tensor]:  # property -> [B] float64, in the registry's units; with `spread` also "<property>_spread" -> [B], a standard deviation
+    ) -> dict[str, Tensor]:  # property -> [B] float64, in the registry's units; where asked for "<property>_spread", a standard deviation, and the rest of `combine`
         "A prediction of each property for each crystal of the batch."
-        v, crystal, n_crystals = self.encode(batch), batch.graph_of_node, batch.num_crystals
+        return self.decode(self.encode(batch), batch)
+
+    def decode(
+        self,
+        v: Tensor,  # [n, width], what `encode` gave
+        batch,
+    ) -> dict[str, Tensor]:  # what `forward` gives
+        "Readout, heads, units."
+        crystal, n_crystals = batch.graph_of_node, batch.num_crystals
         extensive, values = self.hparams["readout"] == "sum", {}
         rows = v if extensive else self.readout(v, crystal, n_crystals)
         references = self.references(batch.z, crystal, n_crystals) if self.hparams["atom_ref"] else None
         for i, p in enumerate(self.properties):  # each apart, so that a loss on one property never touches another's head
-            score = self.heads[p.name](rows)
-            score = self.readout(score, crystal, n_crystals) if extensive else score
-            value = self.scale(score[:, 0], i) if references is None else self.scale(score[:, 0], i) + references[:, i]
+            raw = self.heads[p.name](rows)
+            members = [self.readout(x, crystal, n_crystals) if extensive else x for x in (raw if isinstance(raw, list) else [raw])]
+            members = [read_scores(x, self.hparams.get("spread", False)) for x in members]
             size = count_atoms(crystal, n_crystals) if extensive else 1  # of an extensive property, what was said is a mean over atoms
-            values[p.name] = value * size
-            if self.hparams.get("spread"):
-                values[f"{p.name}_spread"] = self.scale.spread(score[:, 1], i) * size
+            for says in members:
+                mean = self.scale(says[""], i) if references is None else self.scale(says[""], i) + references[:, i]
+                says |= {name: value if name == "_df" else value * self.scale.std[i] * size for name, value in says.items() if name} | {"": mean * size}
+            values |= {p.name + name: value for name, value in (combine(members) if len(members) > 1 else members[0]).items()}
         return values
 
     def config(self) -> dict:  # plain values, enough to make the same model with other weights
@@ -133,7 +141,24 @@ def trained_properties(model: PropertyModel) -> tuple[Property, ...]:
     "The properties for which the model has seen labels. What it says of the others means nothing."
     return tuple(p for p, there in zip(model.properties, model.scale.fitted.tolist()) if there)
 
-# %% ../../nbs/32_models.base.ipynb #542daa4a
+# %% ../../nbs/32_models.base.ipynb #4bce26bb
+def check_trained(
+    model: PropertyModel,
+    crystals: Sequence[Crystal],
+):
+    "Warn of properties without a training label and of crystals with elements the model never saw. A model that was never trained is a `ValueError`."
+    properties = trained_properties(model)
+    if not properties:
+        raise ValueError(f"this model was never trained for {', '.join(p.name for p in model.properties)}; train it, or load one that was")
+    if len(properties) < len(model.properties):
+        rest = ", ".join(p.name for p in model.properties if p not in properties)
+        warnings.warn(f"no training crystal had a label for {rest}, of which nothing is predicted", stacklevel=4)
+    for c in crystals:
+        unseen = [SYMBOLS[z] for z in sorted(set(c.numbers.tolist())) if not model.elements_seen[z]]
+        if unseen:
+            warnings.warn(f"{c.id or c.formula}: no training crystal had {', '.join(unseen)}; do not trust the prediction", stacklevel=4)
+
+
 @torch.no_grad()
 def predict(
     model: PropertyModel,
@@ -142,16 +167,8 @@ def predict(
     progress: bool = False,  # show a bar
 ) -> pd.DataFrame:  # a row per structure, by id, else formula; a column per property, in its unit, and one for its spread where the model says it
     "Predictions for crystals somebody brings. Warns of elements the model never saw; a prediction that is not finite is an error."
-    properties, crystals = trained_properties(model), [as_crystal(s) for s in structures]
-    if not properties:
-        raise ValueError(f"this model was never trained for {', '.join(p.name for p in model.properties)}; train it, or load one that was")
-    if len(properties) < len(model.properties):
-        rest = ", ".join(p.name for p in model.properties if p not in properties)
-        warnings.warn(f"no training crystal had a label for {rest}, of which nothing is predicted", stacklevel=3)
-    for c in crystals:
-        unseen = [SYMBOLS[z] for z in sorted(set(c.numbers.tolist())) if not model.elements_seen[z]]
-        if unseen:
-            warnings.warn(f"{c.id or c.formula}: no training crystal had {', '.join(unseen)}; do not trust the prediction", stacklevel=3)
+    crystals = [as_crystal(s) for s in structures]
+    check_trained(model, crystals)
     store, training, parts = model.builder.structures_to_store(crystals, progress=progress), model.training, []
     try:
         model.eval()
@@ -159,7 +176,8 @@ def predict(
             parts.append(model(store.batch(some).to(model.scale.mean.device)))
     finally:
         model.train(training)
-    columns = [p.name + end for p in properties for end in (("", "_spread") if model.hparams.get("spread") else ("",))]
+    says_spread = model.hparams.get("spread") or model.hparams.get("members", 1) > 1
+    columns = [p.name + end for p in trained_properties(model) for end in (("", "_spread") if says_spread else ("",))]
     values = {name: torch.cat([part[name] for part in parts]).cpu().numpy() if parts else [] for name in columns}
     return checked(pd.DataFrame(values, index=pd.Index([c.id or c.formula for c in crystals], name="id")))
 
@@ -177,7 +195,7 @@ def checked(
 PropertyModel.predict = predict
 PropertyModel.fit_statistics = fit_statistics
 
-# %% ../../nbs/32_models.base.ipynb #c8bc3592
+# %% ../../nbs/32_models.base.ipynb #134722d6
 MODEL_FORMAT = 1
 MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
 
@@ -186,6 +204,7 @@ def save_folder(
     path: "str | Path",  # the folder; an earlier model there is replaced
     weights: dict[str, Tensor],
     config: dict,  # plain values
+    inside: "Mapping[str, PropertyModel] | None" = None,  # models in folders of their own within
 ):
     "Write what was learned, and what it is, into a folder. A folder that holds something else is a `FileExistsError`."
     path = Path(path)
@@ -195,6 +214,8 @@ def save_folder(
         save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part / WEIGHTS_FILE)
         about = {"format": MODEL_FORMAT, "atlas_nb": __version__, "weights_sha256": file_sha256(part / WEIGHTS_FILE), **config}
         (part / MODEL_FILE).write_text(json.dumps(about, indent=2), encoding="utf-8")
+        for name, model in (inside or {}).items():
+            model.save(part / name)
 
 
 def save(

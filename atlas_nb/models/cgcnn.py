@@ -44,7 +44,7 @@ class CGConv(nn.Module):
         heard = sum_at(message if weight is None else message * weight, edge_index[1], len(v))
         return softplus(v + self.norm_atoms(heard))
 
-# %% ../../nbs/33_models.cgcnn.ipynb #c6da07a1
+# %% ../../nbs/33_models.cgcnn.ipynb #6b405276
 class CGCNN(PropertyModel):
     "Crystal graph convolutional neural network (Xie & Grossman 2018)."
 
@@ -57,17 +57,20 @@ class CGCNN(PropertyModel):
         builder: "CrystalGraphBuilder | None" = None,  # of the graphs it takes; 12 neighbours within 8 angstrom where None
         width: int = 64,  # channels of an atom
         n_conv: int = 3,  # convolutions
-        hidden: int = 128,  # channels behind the mean over atoms
+        hidden: "int | None" = None,  # channels behind the mean over atoms; None: 128, or 48 for each of several heads
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; or "pymatgen", properties of the elements
         readout: str = "mean",  # "mean", "attention", or "sum"
         atom_ref: bool = False,  # take out what each element brings
-        spread: bool = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss
+        spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
+        members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble
+        dropout: float = 0.0,  # part of the features of a crystal that a head has to do without
         seed: int = 0,  # of the first weights
     ):
+        hidden = hidden or (48 if members > 1 and not dropout else 128)
         if min(width, n_conv, hidden) < 1:
             raise ValueError(f"width, n_conv and hidden must be at least 1, got {width}, {n_conv}, {hidden}")
         builder = CrystalGraphBuilder() if builder is None else builder
-        hparams = dict(width=width, n_conv=n_conv, hidden=hidden, atom_features=atom_features, readout=readout, atom_ref=atom_ref, spread=spread, seed=seed)
+        hparams = dict(width=width, n_conv=n_conv, hidden=hidden, atom_features=atom_features, readout=readout, atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)
         super().__init__(properties, builder, hparams)
         with seeded(seed):
             self.embedding = atom_embedding(atom_features, width)

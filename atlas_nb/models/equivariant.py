@@ -133,7 +133,7 @@ class InteractionBlock(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.gate(self.after(heard) * self.scale + self.skip(x))
 
-# %% ../../nbs/35_models.equivariant.ipynb #9db18549
+# %% ../../nbs/35_models.equivariant.ipynb #862a5dd4
 PRESETS = {  # irreps of the atoms, blocks
     "small": ("32x0e + 16x1o + 8x2e", 2),
     "medium": ("64x0e + 32x1o + 16x2e", 3),
@@ -159,7 +159,9 @@ class EquivariantGNN(PropertyModel):
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table
         readout: str = "mean",  # "mean", "attention", or "sum"
         atom_ref: bool = True,  # take out what each element brings
-        spread: bool = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss
+        spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
+        members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble
+        dropout: float = 0.0,  # part of the features of a crystal that a head has to do without
         seed: int = 0,  # of the first weights
     ):
         if preset not in PRESETS:
@@ -170,7 +172,7 @@ class EquivariantGNN(PropertyModel):
             raise ValueError(f"need n_blocks and n_radial of at least 1, scalars (0e) and l up to 2; got {n_blocks}, {n_radial}, {irreps}")
         builder = CrystalGraphBuilder(5.0, None) if builder is None else builder
         hparams = dict(irreps=str(irreps), n_blocks=n_blocks, n_radial=n_radial, mean_neighbors=mean_neighbors, atom_features=atom_features,
-                       readout=readout, atom_ref=atom_ref, spread=spread, seed=seed)  # fmt: skip
+                       readout=readout, atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)  # fmt: skip
         super().__init__(properties, builder, hparams)
         irreps_sh, self.orders, self.radial = Irreps.spherical_harmonics(hidden.lmax), list(range(hidden.lmax + 1)), BesselBasis(builder.cutoff, n_radial)
         with seeded(seed):

@@ -182,7 +182,7 @@ class BatchNorm(nn.BatchNorm1d):
             self.running_var += share * (variance.detach() * n / (n - 1) - self.running_var)
         return (x - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
-# %% ../../nbs/30_models.layers.ipynb #7c14127b
+# %% ../../nbs/30_models.layers.ipynb #0d94a777
 class TargetScale(nn.Module):
     "Mean and spread of the training labels: standard score in, registry units out."
 
@@ -218,14 +218,6 @@ class TargetScale(nn.Module):
         i: int,  # which property
     ) -> Tensor:  # [B] float64, in the property's unit
         return score.double() * self.std[i] + self.mean[i]
-
-    def spread(
-        self,
-        raw: Tensor,  # [B], any number
-        i: int,  # which property
-    ) -> Tensor:  # [B] float64, in the property's unit, at least a thousandth of the labels' standard deviation
-        "A standard deviation, made of a number that a network may give: softplus keeps it above zero."
-        return (nn.functional.softplus(raw.double()) + 1e-3) * self.std[i]
 
 # %% ../../nbs/30_models.layers.ipynb #9c403b61
 class AtomRef(nn.Module):

@@ -119,7 +119,7 @@ class M3GNetBlock(nn.Module):
         e = e + self.to_edge(v, edge_index, e) * self.edge_weight(radial)
         return v + sum_at(self.to_atom(v, edge_index, e) * self.atom_weight(radial), edge_index[1], len(v)), e
 
-# %% ../../nbs/34_models.m3gnet.ipynb #651a6b23
+# %% ../../nbs/34_models.m3gnet.ipynb #7ef676e1
 class M3GNet(PropertyModel):
     "Materials graph network with three-body interactions (Chen & Ong 2022), in its form for properties."
 
@@ -141,14 +141,16 @@ class M3GNet(PropertyModel):
         recompute: bool = False,  # keep of each block only what comes out while it learns, and compute the rest again: less memory, more time
         readout: str = "attention",  # "mean", "attention" (the paper's weighted mean), or "sum"
         atom_ref: bool = True,  # take out what each element brings
-        spread: bool = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss
+        spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
+        members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble
+        dropout: float = 0.0,  # part of the features of a crystal that a head has to do without
         seed: int = 0,  # of the first weights
     ):
         if min(width, n_blocks, layers, n_radial, n_waves) < 1 or l_max < 1:
             raise ValueError(f"width, n_blocks, layers, n_radial, n_waves and l_max must be at least 1; got {width}, {n_blocks}, {layers}, {n_radial}, {n_waves}, {l_max}")
         builder = CrystalGraphBuilder(5.0, None) if builder is None else builder
         hparams = dict(width=width, n_blocks=n_blocks, layers=layers, n_radial=n_radial, three_body_cutoff=three_body_cutoff, l_max=l_max, n_waves=n_waves,
-                       atom_features=atom_features, recompute=recompute, readout=readout, atom_ref=atom_ref, spread=spread, seed=seed)  # fmt: skip
+                       atom_features=atom_features, recompute=recompute, readout=readout, atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)  # fmt: skip
         super().__init__(properties, builder, hparams)
         with seeded(seed):
             self.embedding = atom_embedding(atom_features, width)
