@@ -36,7 +36,7 @@ from ..uncertainty.calibration import FOR_POWER, Conformal, Recalibration
 from ..uncertainty.metrics import LEVELS, nll, uncertainty_metrics, uncertainty_table
 from ..uncertainty.novelty import Novelty, warn_if_novel
 
-# %% ../../nbs/49_models.ensemble.ipynb #0633d04f
+# %% ../../nbs/49_models.ensemble.ipynb #7ac722a6
 FORMS = ("shared", "independent", "snapshots", "checkpoints", "distilled", "dropout", "evidential", "single")
 SEVERAL = ("shared", "independent", "snapshots", "checkpoints", "dropout")  # those that have members
 
@@ -63,7 +63,7 @@ class EnsembleUQ:
             raise ValueError("a distilled ensemble needs a teacher, a fitted EnsembleUQ, and no other form has one")
         self.form, self.members, self.seed, self.teacher = form, members if form in SEVERAL else 1, seed, teacher
         self.properties = teacher.properties if teacher else get_properties(properties)
-        kind = {"shared": {"members": members}, "distilled": {"members": members}, "dropout": {"members": members, "dropout": dropout}}.get(form, {})
+        kind = {"shared": {"members": members}, "dropout": {"members": members, "dropout": dropout}}.get(form, {})
         spread = {"evidential": "evidential", "distilled": False}.get(form, True)
         heads = [h for p in self.properties for h in student_properties(p)] if teacher else self.properties
         self.models = [build_model(model, heads, spread=spread, seed=seed + k, **kind, **hparams) for k in range(members if form == "independent" else 1)]
