@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMS', 'SEVERAL', 'MANY_OPERATIONS', 'LOGS', 'WEIGHTS', 'DISTANCES', 'EnsembleUQ', 'student_properties', 'fit',
            'ask', 'together', 'begin_like', 'lessons', 'in_batches', 'weighed', 'by_distance', 'calibrate',
-           'distance_groups', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
+           'check_data', 'distance_groups', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
 
 # %% ../../nbs/49_models.ensemble.ipynb #a7d9e144
 import math
@@ -36,7 +36,7 @@ from ..uncertainty.calibration import FOR_POWER, Conformal, Recalibration
 from ..uncertainty.metrics import LEVELS, nll, uncertainty_metrics, uncertainty_table
 from ..uncertainty.novelty import Novelty, warn_if_novel
 
-# %% ../../nbs/49_models.ensemble.ipynb #7ac722a6
+# %% ../../nbs/49_models.ensemble.ipynb #f1e91ce2
 FORMS = ("shared", "independent", "snapshots", "checkpoints", "distilled", "dropout", "evidential", "single")
 SEVERAL = ("shared", "independent", "snapshots", "checkpoints", "dropout")  # those that have members
 
@@ -62,7 +62,7 @@ class EnsembleUQ:
         if (form == "distilled") != (teacher is not None):
             raise ValueError("a distilled ensemble needs a teacher, a fitted EnsembleUQ, and no other form has one")
         self.form, self.members, self.seed, self.teacher = form, members if form in SEVERAL else 1, seed, teacher
-        self.properties = teacher.properties if teacher else get_properties(properties)
+        self.properties = teacher.trained() if teacher else get_properties(properties)
         kind = {"shared": {"members": members}, "dropout": {"members": members, "dropout": dropout}}.get(form, {})
         spread = {"evidential": "evidential", "distilled": False}.get(form, True)
         heads = [h for p in self.properties for h in student_properties(p)] if teacher else self.properties
@@ -88,7 +88,7 @@ def student_properties(p: Property) -> tuple[Property, Property, Property]:
     logs = (replace(p, name=f"{p.name}_log_{part}", title=f"{p.title}, log {part} spread", unit="", columns=(), low=-math.inf, high=math.inf) for part in ("aleatoric", "epistemic"))
     return replace(p, low=-math.inf, high=math.inf), *logs
 
-# %% ../../nbs/49_models.ensemble.ipynb #9446dfab
+# %% ../../nbs/49_models.ensemble.ipynb #c45824d2
 def fit(
     uq: EnsembleUQ,
     train: DataLoader,  # from `CrystalPropertyDataset.loader`
@@ -104,9 +104,10 @@ def fit(
         raise ValueError(f"the loss {settings['loss']!r} teaches no spread; take one of {', '.join(LIKELIHOODS)}")
 
     def learn(model, k=0, train=train, val=val, **more):
-        train.batch_sampler.seed = uq.seed + k
+        order, train.batch_sampler.seed = train.batch_sampler.seed, uq.seed + k
         trainer = Trainer(model, run_dir=Path(run_dir, str(k)) if run_dir else None, **{**settings, **more})
         (trainer.resume if resume else trainer.fit)(train, val)
+        train.batch_sampler.seed = order
         return model.cpu()
 
     if uq.form == "snapshots":
@@ -126,9 +127,13 @@ def fit(
     else:
         for k, model in enumerate(uq.models):
             learn(model, k)
-    return uq.calibrate(val, train) if calibrated else uq
+    try:
+        return uq.calibrate(val, train) if calibrated else uq
+    except ValueError as error:  # after a training that may have taken long
+        warnings.warn(f"not calibrated: {error}", stacklevel=2)
+        return uq
 
-# %% ../../nbs/49_models.ensemble.ipynb #7c4884ce
+# %% ../../nbs/49_models.ensemble.ipynb #0d6c57d8
 MANY_OPERATIONS = ("equivariant",)  # models that are quicker at once on a processor too, see `Batched`
 
 
@@ -139,11 +144,15 @@ def ask(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:  # of each property what `combine` gives, [N] in its unit; and the embedding [N, width] in the first model
     "What the members say, before it is calibrated. A member whose answer is not finite is a `FloatingPointError` that names it and the crystals."
     first, said, ids = uq.models[0].eval(), [], []
+    if not trained_properties(first):
+        raise ValueError(f"this ensemble was never trained for {', '.join(p.name for p in uq.properties)}; fit it, or load one that was")
     at_once = Batched(uq.models) if len(uq.models) > 1 and (first.name in MANY_OPERATIONS or first.scale.mean.is_cuda) else None
     for batch in batches:
         batch, ids = batch.to(first.scale.mean.device), ids + batch.id
         each = [WithEmbedding(model.eval())(batch) for model in uq.models] if at_once is None else [at_once(batch)]
         said.append({name: (x[None] if at_once is None else x).cpu() if len(each) == 1 else torch.stack([e[name] for e in each]).cpu() for name, x in each[0].items()})
+    if not said:
+        raise ValueError("there is no crystal to ask about; take a part of the data that has some")
     said = {name: torch.cat([part[name] for part in said], dim=1).double() for name in said[0]}
     embedding = said.pop("embedding")[0].float()
     members = [{name: x[k] for name, x in said.items()} for k in range(len(uq.models))]
@@ -195,7 +204,7 @@ def in_batches(store, size: int = 64):
     for some in torch.arange(len(store)).split(size) if len(store) else ():
         yield store.batch(some)
 
-# %% ../../nbs/49_models.ensemble.ipynb #d6e0802f
+# %% ../../nbs/49_models.ensemble.ipynb #1d2a127a
 WEIGHTS = (1.0, 2.0, 3.0, 5.0, 8.0)  # that the epistemic spread may have
 DISTANCES = (50.0, 80.0)  # percentiles between crystals that are near, farther and farthest
 
@@ -216,13 +225,14 @@ def calibrate(
     train: "DataLoader | None" = None,  # of those that were; None: no word on how far a crystal is from them
     groups: bool = False,  # intervals of their own for crystals near, farther and farthest from the training crystals
 ) -> EnsembleUQ:  # itself
-    "Learn how far off the ensemble is. A property with too few labels keeps its raw spread, with a warning."
+    "Learn how far off the ensemble is. A property with too few labels keeps its raw spread, with a warning; where all have too few, it is a `ValueError`."
+    check_data(uq, loader)
     values, embedding = ask(uq, whole_batches(loader, torch.device("cpu")))
     if train is not None:
         uq.novelty = Novelty.fit(ask(uq, whole_batches(train, torch.device("cpu")))[1], embedding)
     if groups and uq.novelty is None:
         raise ValueError("distances need the training crystals; give calibrate their loader as train")
-    names = [p.name for p in loader.dataset.properties]
+    names, failed = [p.name for p in loader.dataset.properties], []
     for p in uq.trained():
         y, mean, fits = loader.dataset.y.numpy()[:, names.index(p.name)], values[p.name], {}
         try:
@@ -234,10 +244,27 @@ def calibrate(
             total = uq.recalibration[p.name].apply(weighed(uq, values, p.name))
             uq.conformal[p.name] = Conformal.fit(y, mean, total, by_distance(uq.novelty, embedding) if groups else None)
         except ValueError as error:
-            warnings.warn(f"{p.name} is not calibrated: {error}", stacklevel=3)
+            failed.append(f"{p.name}: {error}")
+    if len(failed) == len(uq.trained()):
+        raise ValueError("; ".join(failed))
+    if failed:
+        warnings.warn(f"not calibrated: {'; '.join(failed)}", stacklevel=2)
     return uq
 
-# %% ../../nbs/49_models.ensemble.ipynb #91be6d60
+
+def check_data(uq: EnsembleUQ, loader: DataLoader):
+    "Raise a `ValueError` unless the loader has the ensemble's properties, at their level of theory, and its graphs."
+    there = {p.name: p for p in loader.dataset.properties}
+    absent = [p.name for p in uq.trained() if p.name not in there]
+    if absent:
+        raise ValueError(f"the ensemble predicts {', '.join(absent)}, the data have {', '.join(there)}; make one for the other")
+    for p in uq.trained():
+        if p.theory and there[p.name].theory and p.theory != there[p.name].theory:
+            raise ValueError(f"the ensemble predicts {p.label}, the data have {there[p.name].label}; levels of theory do not mix")
+    if uq.builder != loader.dataset.builder:
+        raise ValueError(f"the ensemble takes graphs of {uq.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
+
+# %% ../../nbs/49_models.ensemble.ipynb #55573ca8
 def distance_groups(uq: EnsembleUQ, conformal: Conformal, embedding: np.ndarray) -> "np.ndarray | None":  # [N] of text; None where intervals are the same for all
     return None if conformal.groups is None else by_distance(uq.novelty, embedding)
 
@@ -251,7 +278,7 @@ def as_table(
     members: bool = False,  # a column for each member too
 ) -> pd.DataFrame:  # by id: of each property "<property>", "_aleatoric", "_epistemic", "_total", "_lower", "_upper", and "percentile", all calibrated
     "Predictions with their spreads and intervals; \"percentile\" is the share of validation crystals that are nearer to the training crystals, in %."
-    columns, groups = {}, None
+    columns = {}
     for p in uq.trained():
         mean, spread = values[p.name], weighed(uq, values, p.name)
         recalibration, conformal = uq.recalibration.get(p.name, Recalibration()), uq.conformal.get(p.name)
@@ -275,6 +302,8 @@ def predict(
     "Predictions for crystals somebody brings, with a warning where one lies outside what was seen in training."
     crystals = [as_crystal(s) for s in structures]
     check_trained(uq.models[0], crystals)
+    if not crystals:
+        return pd.DataFrame(index=pd.Index([], name="id"))
     values, embedding = ask(uq, in_batches(uq.builder.structures_to_store(crystals)))
     made = as_table(uq, values, embedding, [c.id or c.formula for c in crystals], level, members)
     if "percentile" in made:
@@ -288,6 +317,7 @@ def predictions(
     level: float = 0.9,  # of the intervals
 ) -> pd.DataFrame:  # as `predict`, but "<property>" is the label, and the prediction is "<property>_predicted"
     "Labels and predictions of a part of a data set."
+    check_data(uq, loader)
     values, embedding = ask(uq, whole_batches(loader, torch.device("cpu")))
     made, names = as_table(uq, values, embedding, loader.dataset.ids(), level), [p.name for p in loader.dataset.properties]
     made = made.rename(columns={p.name: f"{p.name}_predicted" for p in uq.trained()})
@@ -299,6 +329,7 @@ def evaluate(
     loader: DataLoader,  # of crystals with labels
 ) -> pd.DataFrame:  # a row for each property, a column for each of `uncertainty_metrics`
     "How good predictions, spreads and intervals are."
+    check_data(uq, loader)
     values, embedding = ask(uq, whole_batches(loader, torch.device("cpu")))
     made, names, rows = as_table(uq, values, embedding, loader.dataset.ids()), [p.name for p in loader.dataset.properties], {}
     for p in uq.trained():
