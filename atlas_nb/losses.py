@@ -16,7 +16,7 @@ from .data.properties import Property
 from .models.heads import bootstrap_weights
 from .models.layers import TargetScale
 
-# %% ../nbs/40_losses.ipynb #2c32663b
+# %% ../nbs/40_losses.ipynb #053c3441
 LOSSES = {
     "mae": lambda error: error.abs(),
     "mse": lambda error: error**2,
@@ -101,8 +101,8 @@ class PropertyLoss(nn.Module):
         error = (predicted[name].index_select(0, at) - y.index_select(0, at)) / std
         if self.loss in LOSSES:
             return LOSSES[self.loss](error)
-        spread, *rest = (predicted[name + end].index_select(0, at) for end in ("_spread", *(("_aleatoric", "_epistemic", "_df") if self.loss == "evidential" else ())))
+        spread = predicted[f"{name}_spread"].index_select(0, at) / std
         if self.loss in LIKELIHOODS:
-            return -LIKELIHOODS[self.loss](spread / std).log_prob(error)
-        aleatoric, epistemic, df = rest
-        return evidential(error, spread / std, (aleatoric / epistemic) ** 2, df)
+            return -LIKELIHOODS[self.loss](spread).log_prob(error)
+        aleatoric, epistemic, df = (predicted[name + end].index_select(0, at) for end in ("_aleatoric", "_epistemic", "_df"))
+        return evidential(error, spread, (aleatoric / epistemic) ** 2, df)

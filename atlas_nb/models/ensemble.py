@@ -36,7 +36,7 @@ from ..uncertainty.calibration import FOR_POWER, Conformal, Recalibration
 from ..uncertainty.metrics import LEVELS, nll, uncertainty_metrics, uncertainty_table
 from ..uncertainty.novelty import Novelty, warn_if_novel
 
-# %% ../../nbs/49_models.ensemble.ipynb #f1e91ce2
+# %% ../../nbs/49_models.ensemble.ipynb #48281522
 FORMS = ("shared", "independent", "snapshots", "checkpoints", "distilled", "dropout", "evidential", "single")
 SEVERAL = ("shared", "independent", "snapshots", "checkpoints", "dropout")  # those that have members
 
@@ -85,8 +85,8 @@ class EnsembleUQ:
 
 def student_properties(p: Property) -> tuple[Property, Property, Property]:
     "What a student learns of its teachers: their mean, and the logarithms of both spreads."
-    logs = (replace(p, name=f"{p.name}_log_{part}", title=f"{p.title}, log {part} spread", unit="", columns=(), low=-math.inf, high=math.inf) for part in ("aleatoric", "epistemic"))
-    return replace(p, low=-math.inf, high=math.inf), *logs
+    mean = replace(p, low=-math.inf, high=math.inf)
+    return mean, *(replace(mean, name=f"{p.name}_log_{part}", title=f"{p.title}, log {part} spread", unit="", columns=()) for part in ("aleatoric", "epistemic"))
 
 # %% ../../nbs/49_models.ensemble.ipynb #c45824d2
 def fit(
@@ -133,7 +133,7 @@ def fit(
         warnings.warn(f"not calibrated: {error}", stacklevel=2)
         return uq
 
-# %% ../../nbs/49_models.ensemble.ipynb #0d6c57d8
+# %% ../../nbs/49_models.ensemble.ipynb #562e188b
 MANY_OPERATIONS = ("equivariant",)  # models that are quicker at once on a processor too, see `Batched`
 
 
@@ -149,11 +149,14 @@ def ask(
     at_once = Batched(uq.models) if len(uq.models) > 1 and (first.name in MANY_OPERATIONS or first.scale.mean.is_cuda) else None
     for batch in batches:
         batch, ids = batch.to(first.scale.mean.device), ids + batch.id
-        each = [WithEmbedding(model.eval())(batch) for model in uq.models] if at_once is None else [at_once(batch)]
-        said.append({name: (x[None] if at_once is None else x).cpu() if len(each) == 1 else torch.stack([e[name] for e in each]).cpu() for name, x in each[0].items()})
+        if at_once:
+            said.append(at_once(batch))
+        else:
+            each = [WithEmbedding(model.eval())(batch) for model in uq.models]
+            said.append({name: torch.stack([e[name] for e in each]) for name in each[0]})
     if not said:
         raise ValueError("there is no crystal to ask about; take a part of the data that has some")
-    said = {name: torch.cat([part[name] for part in said], dim=1).double() for name in said[0]}
+    said = {name: torch.cat([part[name] for part in said], dim=1).double().cpu() for name in said[0]}
     embedding = said.pop("embedding")[0].float()
     members = [{name: x[k] for name, x in said.items()} for k in range(len(uq.models))]
     for k, member in enumerate(members):
@@ -163,7 +166,8 @@ def ask(
             raise FloatingPointError(f"member {k + 1} of {len(members)}: {error}") from error
     values = {}
     for p in uq.properties:
-        values |= {p.name + end: x.numpy() for end, x in together([{name.removeprefix(p.name): x for name, x in m.items() if name.startswith(p.name)} for m in members]).items()}
+        of_it = [{name.removeprefix(p.name): x for name, x in m.items() if name.startswith(p.name)} for m in members]
+        values |= {p.name + end: x.numpy() for end, x in together(of_it).items()}
     return values, embedding.numpy()
 
 
@@ -177,15 +181,14 @@ def together(members: list[dict]) -> dict:
         return {"": says[""], "_aleatoric": aleatoric, "_epistemic": epistemic, "_spread": torch.hypot(aleatoric, epistemic)}
     return says if "_aleatoric" in says else {**says, "_aleatoric": says["_spread"], "_epistemic": torch.full_like(says["_spread"], torch.nan)}
 
-# %% ../../nbs/49_models.ensemble.ipynb #d9c78b95
+# %% ../../nbs/49_models.ensemble.ipynb #13c63c41
 LOGS = 0.1  # weight of the logarithm of a spread in the student's loss, beside 1 of a mean
 
 
 def begin_like(student: PropertyModel, teacher: PropertyModel):
     "The teacher's trunk, where both are of one kind and size."
-    mine = student.state_dict()
-    there = {name: value for name, value in teacher.state_dict().items() if not name.startswith(("heads.", "scale.", "references.")) and name in mine and value.shape == mine[name].shape}
-    student.load_state_dict(there, strict=False)
+    mine = {name: value.shape for name, value in student.state_dict().items() if not name.startswith(("heads.", "scale.", "references."))}
+    student.load_state_dict({name: value for name, value in teacher.state_dict().items() if mine.get(name) == value.shape}, strict=False)
 
 
 def lessons(uq: EnsembleUQ, train: DataLoader, val: DataLoader) -> list[DataLoader]:  # for training and validation
@@ -193,10 +196,11 @@ def lessons(uq: EnsembleUQ, train: DataLoader, val: DataLoader) -> list[DataLoad
     parts = [[loader.dataset.store.crystals[i] for i in loader.dataset.indices] for loader in (train, val)]
     store = uq.builder.structures_to_store(parts[0] + parts[1])
     said, _ = ask(uq.teacher, in_batches(uq.teacher.builder.structures_to_store(parts[0] + parts[1])))
-    labels = pd.DataFrame({p.name + end: x for p in uq.properties for end, x in (("", said[p.name]), *((f"_log_{k}", np.log(said[f"{p.name}_{k}"])) for k in ("aleatoric", "epistemic")))},
-                          index=store.ids())  # fmt: skip
+    labels = {}
+    for p in uq.properties:
+        labels |= {p.name: said[p.name], **{f"{p.name}_log_{part}": np.log(said[f"{p.name}_{part}"]) for part in ("aleatoric", "epistemic")}}
     split = Split(*(tuple(c.id for c in part) for part in parts), (), "the student's")
-    ds = CrystalPropertyDataset(store, labels, uq.models[0].properties, split=split)
+    ds = CrystalPropertyDataset(store, pd.DataFrame(labels, index=store.ids()), uq.models[0].properties, split=split)
     return [ds.loader("train", train.batch_sampler.batch_size, seed=train.batch_sampler.seed), ds.loader("val")]
 
 
@@ -264,7 +268,7 @@ def check_data(uq: EnsembleUQ, loader: DataLoader):
     if uq.builder != loader.dataset.builder:
         raise ValueError(f"the ensemble takes graphs of {uq.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
 
-# %% ../../nbs/49_models.ensemble.ipynb #55573ca8
+# %% ../../nbs/49_models.ensemble.ipynb #e88d33fc
 def distance_groups(uq: EnsembleUQ, conformal: Conformal, embedding: np.ndarray) -> "np.ndarray | None":  # [N] of text; None where intervals are the same for all
     return None if conformal.groups is None else by_distance(uq.novelty, embedding)
 
@@ -333,7 +337,8 @@ def evaluate(
     values, embedding = ask(uq, whole_batches(loader, torch.device("cpu")))
     made, names, rows = as_table(uq, values, embedding, loader.dataset.ids()), [p.name for p in loader.dataset.properties], {}
     for p in uq.trained():
-        mean, total, recalibration, conformal = made[p.name].to_numpy(), made[f"{p.name}_total"].to_numpy(), uq.recalibration.get(p.name, Recalibration()), uq.conformal.get(p.name)
+        mean, total = made[p.name].to_numpy(), made[f"{p.name}_total"].to_numpy()
+        recalibration, conformal = uq.recalibration.get(p.name, Recalibration()), uq.conformal.get(p.name)
         enough = [level for level in LEVELS if conformal and len(conformal.scores) >= level / (1 - level) - 1e-9]
         intervals = {level: conformal.interval(mean, total, level, distance_groups(uq, conformal, embedding)) for level in enough}
         rows[p.name] = uncertainty_metrics(loader.dataset.y.numpy()[:, names.index(p.name)], mean, total, recalibration.df, intervals)
@@ -346,7 +351,7 @@ def save(
 ):
     "Write the ensemble into a folder: its models, and how it is calibrated."
     config = {"model": "ensemble", "form": uq.form, "members": uq.members, "kind": uq.models[0].name, "properties": [property_config(p) for p in uq.properties],
-              "weight": uq.weight, "recalibration": {name: r.config() for name, r in uq.recalibration.items()}, "conformal": {name: c.config() for name, c in uq.conformal.items()}}  # fmt: skip
+              "weight": uq.weight, **{what: {name: x.config() for name, x in getattr(uq, what).items()} for what in ("recalibration", "conformal")}}  # fmt: skip
     save_folder(path, uq.novelty.tensors() if uq.novelty else {}, config, {f"member{k}": m for k, m in enumerate(uq.models)})
 
 

@@ -47,7 +47,7 @@ def combine(
     each = {f"_member{k}{end}": m[end] for k, m in enumerate(members) for end in ("", "_spread") if end in m}
     return {"": means.mean(dim=0), "_spread": torch.hypot(inner, outer), "_aleatoric": inner, "_epistemic": outer, **each}
 
-# %% ../../nbs/31_models.heads.ipynb #f8f57536
+# %% ../../nbs/31_models.heads.ipynb #cca91281
 class DropoutMembers(nn.Module):
     "A head under dropout of its features: one random mask a row in training, `members` fixed masks after it."
 
@@ -85,7 +85,8 @@ def make_head(
 ) -> nn.Module:  # gives [rows, columns], or a list of them where there are members
     "A property's head. Settings that make no sense are a `ValueError`."
     if spread not in COLUMNS or members < 1 or not 0 <= dropout < 1 or (dropout > 0) != (dropout > 0 and members > 1):
-        raise ValueError(f"spread must be one of {', '.join(map(str, COLUMNS))}, members at least 1, dropout from 0 to below 1 and with members; got {spread!r}, {members}, {dropout}")
+        got = f"got {spread!r}, {members}, {dropout}"
+        raise ValueError(f"spread must be one of {', '.join(map(str, COLUMNS))}, members at least 1, dropout from 0 to below 1 and with members; {got}")
     if spread == "evidential" and members > 1:
         raise ValueError("an evidential head says by itself what members say by disagreeing; take spread='evidential' or members, not both")
     with seeded(seed):

@@ -9,7 +9,7 @@ __all__ = ['ACQUISITION', 'random_score', 'greedy', 'upper_confidence_bound', 'e
 import numpy as np
 from scipy.stats import norm
 
-# %% ../../nbs/39_uncertainty.acquisition.ipynb #9093c003
+# %% ../../nbs/39_uncertainty.acquisition.ipynb #abcd0547
 def random_score(mean: np.ndarray, spread: np.ndarray, best: float, rng: np.random.Generator) -> np.ndarray:  # [N]
     "Whatever comes: what every other way must beat."
     return rng.random(len(mean))
@@ -46,5 +46,6 @@ def choose(
     if name not in ACQUISITION:
         raise ValueError(f"unknown acquisition function {name!r}; known: {', '.join(ACQUISITION)}")
     if len(mean) != len(spread) or len(mean) < n or not (np.isfinite(mean).all() and np.isfinite(spread).all() and (spread > 0).all()):
-        raise ValueError(f"{n} of {len(mean)} candidates: each needs a finite mean and a spread above 0, {len(spread)} spreads came, the least {np.min(spread, initial=np.inf):g}")
+        came = f"{len(spread)} spreads came, the least {np.min(spread, initial=np.inf):g}"
+        raise ValueError(f"{n} of {len(mean)} candidates: each needs a finite mean and a spread above 0, {came}")
     return np.argsort(-ACQUISITION[name](mean, spread, best, np.random.default_rng(seed)), kind="stable")[:n]
