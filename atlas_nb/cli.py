@@ -18,7 +18,7 @@ import tyro
 from . import __version__
 from .commands import Train, Tune, is_first, keep_skipped, named_property, read_data
 
-# %% ../nbs/60_cli.ipynb #26855f05
+# %% ../nbs/60_cli.ipynb #cf5e158d
 @dataclass
 class Predict:
     "Predict properties of the crystals in CIF or POSCAR files, or in a data set, with a trained model."
@@ -46,7 +46,7 @@ class Predict:
         table.insert(0, "formula", [c.formula for c in crystals])
         table = table.rename_axis("crystal" if self.data else "file")
         shown = with_intervals(table, model.properties, self.level) if is_ensemble else table
-        table, shown = (t.rename(columns=in_words(t, model.properties)) for t in (table, shown))
+        table, shown = (t.rename(columns=in_words(t, model.properties, self.level)) for t in (table, shown))
         table.to_csv(out)
         print(f"{shown.head(20).round(4).to_string()}{f'{chr(10)}... {len(shown) - 20:,} more' if len(shown) > 20 else ''}\n\nwritten to {out}")
 
@@ -61,11 +61,13 @@ def load_any(folder: Path) -> tuple:  # a `PropertyModel`, a `Baseline` or an `E
     return load_ensemble(folder) if is_ensemble else load_trained(folder), is_ensemble
 
 
-def in_words(table, properties) -> dict[str, str]:
+def in_words(table, properties, level: float) -> dict[str, str]:
     "What the columns of a table of predictions are called where people read them."
     longest = sorted(properties, key=lambda p: -len(p.name))  # band_gap_mbj before band_gap
     of = {name: next((p for p in longest if name == p.name or name.startswith(f"{p.name}_")), None) for name in table}
-    return {name: p.label + name.removeprefix(p.name).replace("_", ", ") for name, p in of.items() if p}
+    ends = {"_lower": f", {100 * level:g} % interval from", "_upper": f", {100 * level:g} % interval to"}
+    words = {name: name.removeprefix(p.name) for name, p in of.items() if p}
+    return {name: of[name].label + ends.get(end, end.replace("_", ", ")) for name, end in words.items()}
 
 
 def with_intervals(table, properties, level: float):

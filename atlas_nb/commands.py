@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-# %% ../nbs/60_commands.ipynb #8ab0e7eb
+# %% ../nbs/60_commands.ipynb #3cbb7673
 @dataclass
 class Train:
     "Train a model, evaluate it once on the test set beside two baselines, and keep everything in a run folder."
@@ -38,7 +38,7 @@ class Train:
     optimizer: Literal["adamw", "adam", "radam", "sgd"] = "adamw"  # how gradients become steps
     scheduler: Literal["one_cycle", "cosine", "plateau", "constant"] = "one_cycle"  # of the learning rate
     weight_decay: float = 0.0  # the optimiser's
-    loss: "Literal['mae', 'mse', 'huber', 'gaussian', 'laplace', 'student', 'evidential'] | None" = None  # in standard deviations of the training labels; the last four are likelihoods, whose model says a spread; mae, or laplace of an ensemble, if not given
+    loss: "Literal['mae', 'mse', 'huber', 'gaussian', 'laplace', 'student', 'evidential'] | None" = None  # in standard deviations of the training labels; the last four are likelihoods, whose model says a spread; if not given, mae, of an ensemble laplace, of an evidential one evidential
     ensemble: Literal["", "shared", "independent", "snapshots", "checkpoints", "dropout", "evidential", "single"] = ""  # predictions with calibrated intervals; shared: one trunk with a head for each member
     members: int = 5  # of an ensemble
     clip: str = "1.0"  # largest norm of the gradient; auto or z, by the norms so far; none
@@ -93,12 +93,14 @@ def run(options: Train):
     "Data, graphs, model, training, evaluation, table: what `atlas-nb train` does."
     from atlas_nb.baselines import BASELINES, baseline_results
     from atlas_nb.graphs.dataset import CrystalPropertyDataset
-    from atlas_nb.run import MODEL, write_json
+    from atlas_nb.run import MEMBERS, MODEL, write_json
 
     folder = options.folder()
-    if (folder / MODEL).exists() and not options.overwrite and not options.resume:
-        raise FileExistsError(f"{folder}: holds a trained model already; choose another --run-dir, --overwrite it, or --resume it")
+    if ((folder / MODEL).exists() or (folder / MEMBERS).exists()) and not options.overwrite and not options.resume:
+        raise FileExistsError(f"{folder}: holds a trained model already, or a part of an ensemble; choose another --run-dir, --overwrite it, or --resume it")
     is_baseline = options.model in BASELINES
+    if is_baseline and options.ensemble:
+        raise ValueError(f"--ensemble: {options.model} is a baseline, which has no members; take a network")
     builder, hparams = (None, {}) if is_baseline else (chosen_builder(options), chosen_hparams(options))
     properties = [named_property(p) for p in options.property]
     crystals, labels = read_data(options.data, [p.name for p in properties], options.on_error, options.progress, options.source)
@@ -127,7 +129,7 @@ def say(text: str):
     if is_first():
         print(text)
 
-# %% ../nbs/60_commands.ipynb #658bbd15
+# %% ../nbs/60_commands.ipynb #595d26ce
 def train_network(options: Train, ds, builder, hparams, folder):
     "A function that trains and evaluates; what is wrong with the options shows before graphs are built."
     from atlas_nb.models.registry import build_model
@@ -155,23 +157,26 @@ def chosen_loaders(options: Train, ds, batch_size: int):
 def train_ensemble(options: Train, ds, builder, hparams, folder):
     "As `train_network`, of an ensemble."
     from atlas_nb.evaluation import evaluate_predictions
-    from atlas_nb.models.ensemble import EnsembleUQ
-    from atlas_nb.run import MODEL, RunFolder
+    from atlas_nb.models.ensemble import DEFAULT_LOSS, EnsembleUQ
+    from atlas_nb.run import MEMBERS, MODEL, RunFolder
+    from atlas_nb.trainer import Trainer
 
     uq = EnsembleUQ(options.model, ds.properties, options.ensemble, options.members, options.seed, builder=builder, **hparams)
     batch_size, chosen = chosen_training(options, uq.models[0])
+    Trainer(uq.models[0], progress=False, **{"loss": DEFAULT_LOSS.get(options.ensemble, "laplace"), **chosen})  # for its errors
 
     def learn(options, ds, folder):
         train, val, test = chosen_loaders(options, ds, batch_size)
-        run, names = RunFolder(folder, is_first()), [p.name for p in ds.properties]
+        run = RunFolder(folder, is_first())
         if not options.resume:
             run.start(uq.models[0], {"ensemble": options.ensemble, "members": options.members, **chosen}, train.dataset)
-        uq.fit(train, val, folder / "members", resume=bool(options.resume), progress=options.progress and is_first(), **chosen)
-        says, known = uq.evaluate(test), uq.trained()
-        table, y = uq.predictions(test), test.dataset.y.numpy()
-        metrics = evaluate_predictions(*(table[[f"{p.name}{end}" for p in known]].to_numpy() for end in ("", "_predicted")), known)
+        uq.fit(train, val, folder / MEMBERS, resume=bool(options.resume), progress=options.progress and is_first(), **chosen)
         if is_first():
             uq.save(folder / MODEL)
+        says, known = uq.evaluate(test), uq.trained()
+        table = uq.predictions(test)
+        metrics = evaluate_predictions(*(table[[f"{p.name}{end}" for p in known]].to_numpy() for end in ("", "_predicted")), known)
+        if is_first():
             run.evaluation("test", metrics, table, known)
             says.to_csv(folder / "uncertainty.csv")
             say(f"\nHow far predictions can be trusted, on the test crystals:\n{says.round(3).to_string()}")
@@ -211,7 +216,7 @@ def fit_baseline_run(options: Train, ds, folder):
     run.evaluation("test", metrics, table, tuple(known))
     return {baseline.title: metrics}
 
-# %% ../nbs/60_commands.ipynb #3f59e88b
+# %% ../nbs/60_commands.ipynb #3be917b4
 def chosen_builder(options: Train):
     "The graph builder of a model, but for what the options say."
     from dataclasses import replace
@@ -234,7 +239,7 @@ def chosen_hparams(options: Train) -> dict:
 
     hparams = dict(get_profile(options.model, options.profile).hparams) if options.profile else {}
     hparams |= {} if options.ensemble else {"spread": "evidential"} if options.loss == "evidential" else {"spread": True} if options.loss in LIKELIHOODS else {}
-    known = set(inspect.signature(MODELS[options.model]).parameters) - {"properties", "builder", "seed"} - ({"spread", "members", "dropout"} if options.ensemble else set())
+    known = set(inspect.signature(MODELS[options.model]).parameters) - {"properties", "builder", "seed"} - ({"spread", "members"} if options.ensemble else set())
     for word in options.hparam:
         name, equals, value = word.partition("=")
         if not equals or name not in known:

@@ -16,7 +16,7 @@ from .data.properties import Property
 from .models.heads import bootstrap_weights
 from .models.layers import TargetScale
 
-# %% ../nbs/40_losses.ipynb #053c3441
+# %% ../nbs/40_losses.ipynb #2a70c5f8
 LOSSES = {
     "mae": lambda error: error.abs(),
     "mse": lambda error: error**2,
@@ -34,12 +34,12 @@ EVIDENCE = 0.01  # weight of the evidential regulariser
 def evidential(
     error: Tensor,  # [labels]
     spread: Tensor,  # [labels], the total
-    doubt: Tensor,  # [labels], the variance that is aleatoric over the one that is epistemic
+    evidence: Tensor,  # [labels], the variance that is aleatoric over the one that is epistemic
     df: Tensor,  # [labels], degrees of freedom
 ) -> Tensor:  # [labels]
     "Negative log-likelihood of an evidential head and its regulariser, which wants little evidence where the error is large (Amini et al., NeurIPS 2020)."
     scale = spread * ((df - 2) / df).sqrt()
-    return -StudentT(df, torch.zeros_like(error), scale, validate_args=False).log_prob(error) + EVIDENCE * error.abs() * (2 * doubt + df / 2)
+    return -StudentT(df, torch.zeros_like(error), scale, validate_args=False).log_prob(error) + EVIDENCE * error.abs() * (2 * evidence + df / 2)
 
 
 class PropertyLoss(nn.Module):

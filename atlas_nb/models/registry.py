@@ -45,7 +45,7 @@ def model_from_config(
     properties = [property_from_config(p) for p in config["properties"]]
     return build_model(config["model"], properties, builder=CrystalGraphBuilder(**config["builder"]), **config["hparams"])
 
-# %% ../../nbs/38_models.registry.ipynb #9ecb7acc
+# %% ../../nbs/38_models.registry.ipynb #6f697202
 class ModelError(ValueError):
     "A folder without a model that can be used. The message names it."
 
@@ -75,6 +75,8 @@ def load_model(
 ) -> PropertyModel:  # in evaluation mode, on the CPU
     "The model in a folder. A missing, damaged or foreign one is a `ModelError` that says what to do."
     about, state = read_folder(path)
+    if about["model"] == "ensemble":
+        raise ModelError(f"{path}: holds an ensemble of models; read it with load_ensemble")
     try:
         model = model_from_config(about)
         if any(value.dtype == torch.float64 for name, value in state.items() if name.startswith("heads.")):
