@@ -8,7 +8,7 @@ __all__ = ['FORMS', 'SEVERAL', 'DEFAULT_LOSS', 'MANY_OPERATIONS', 'LOGS', 'HEADS
            'by_distance', 'calibrate', 'check_data', 'distance_groups', 'as_table', 'predict', 'predictions',
            'evaluate', 'save', 'load_ensemble']
 
-# %% ../../nbs/49_models.ensemble.ipynb #64c7de49
+# %% ../../nbs/49_models.ensemble.ipynb #c6fa2d8b
 import math
 import warnings
 from collections.abc import Iterable, Sequence
@@ -31,6 +31,7 @@ from ..losses import LIKELIHOODS, LOSSES
 from .base import MODEL_FILE, PropertyModel, check_trained, checked, save_folder, trained_properties
 from .batched import Batched, WithEmbedding
 from .heads import combine
+from .layers import seeded
 from .registry import ModelError, build_model, load_model, read_folder
 from ..trainer import Trainer, whole_batches
 from ..uncertainty.calibration import FOR_POWER, Conformal, Recalibration
@@ -93,7 +94,7 @@ def student_properties(p: Property) -> tuple[Property, Property, Property]:
     mean = replace(p, low=-math.inf, high=math.inf)
     return mean, *(replace(mean, name=f"{p.name}_log_{part}", title=f"{p.title}, log {part} spread", unit="", columns=()) for part in ("aleatoric", "epistemic"))
 
-# %% ../../nbs/49_models.ensemble.ipynb #f834311c
+# %% ../../nbs/49_models.ensemble.ipynb #b5ffbe73
 DEFAULT_LOSS = {"evidential": "evidential", "distilled": "mae"}  # of the forms that do not learn by a Laplace likelihood
 
 
@@ -118,7 +119,8 @@ def fit(
         try:
             sampler.seed = uq.seed + k
             trainer = Trainer(model, run_dir=Path(run_dir, str(k)) if run_dir else None, **{**settings, **more})
-            (trainer.resume if resume else trainer.fit)(train, val)
+            with seeded(uq.seed + k):  # of dropout in training
+                (trainer.resume if resume else trainer.fit)(train, val)
         finally:
             sampler.seed, sampler.batch_size = order, size  # which the trainer may have made smaller
         return model
