@@ -323,7 +323,7 @@ def check_data(
     if uq.builder != loader.dataset.builder:
         raise ValueError(f"the ensemble takes graphs of {uq.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
 
-# %% ../../nbs/49_models.ensemble.ipynb #a9ea4e37
+# %% ../../nbs/49_models.ensemble.ipynb #71b93df9
 def distance_groups(uq: EnsembleUQ, conformal: Conformal, embedding: np.ndarray) -> "np.ndarray | None":  # [N] of text; None where intervals are the same for all
     return None if conformal.groups is None else by_distance(uq.novelty, embedding)
 
@@ -419,6 +419,8 @@ def load_ensemble(
     about, tensors = read_folder(path)
     if about["model"] != "ensemble":
         raise ModelError(f"{path}: holds a single {about['model']}; read it with load_model")
+    if old := [key for key in ("form", "members", "seed", "models", "weight", "recalibration", "conformal") if key not in about]:
+        raise ModelError(f"{path}: says nothing of {', '.join(old)}; it is of another version, fit and save the ensemble again")
     folder, uq = Path(path), object.__new__(EnsembleUQ)
     folder = folder / "model" if (folder / "model" / MODEL_FILE).is_file() else folder
     uq.form, uq.members, uq.seed, uq.teacher = about["form"], about["members"], about["seed"], None
