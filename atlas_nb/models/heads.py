@@ -47,7 +47,7 @@ def combine(
     each = {f"_member{k}{end}": m[end] for k, m in enumerate(members) for end in ("", "_spread") if end in m}
     return {"": means.mean(dim=0), "_spread": torch.hypot(inner, outer), "_aleatoric": inner, "_epistemic": outer, **each}
 
-# %% ../../nbs/31_models.heads.ipynb #cca91281
+# %% ../../nbs/31_models.heads.ipynb #8c2ead25
 class DropoutMembers(nn.Module):
     "A head under dropout of its features: one random mask a row in training, `members` fixed masks after it."
 
@@ -70,6 +70,12 @@ class DropoutMembers(nn.Module):
 
 class HeadMembers(nn.ModuleList):
     "Heads of their own."
+
+    def __init__(
+        self,
+        heads: list,  # modules, each from [rows, width] to [rows, columns]
+    ):
+        super().__init__(heads)
 
     def forward(self, rows: Tensor) -> list[Tensor]:  # [rows, columns], one of each member
         return [head(rows) for head in self]
