@@ -216,7 +216,7 @@ def fit_baseline_run(options: Train, ds, folder):
     run.evaluation("test", metrics, table, tuple(known))
     return {baseline.title: metrics}
 
-# %% ../nbs/60_commands.ipynb #3be917b4
+# %% ../nbs/60_commands.ipynb #6a44b55a
 def chosen_builder(options: Train):
     "The graph builder of a model, but for what the options say."
     from dataclasses import replace
@@ -233,12 +233,12 @@ def chosen_hparams(options: Train) -> dict:
     "Hyperparameters of the profile, and those given as NAME=VALUE. One that the model does not have is a `ValueError`."
     import inspect
 
-    from atlas_nb.losses import LIKELIHOODS
+    from atlas_nb.losses import NEEDS
     from atlas_nb.models.registry import MODELS
     from atlas_nb.tuning import get_profile
 
     hparams = dict(get_profile(options.model, options.profile).hparams) if options.profile else {}
-    hparams |= {} if options.ensemble else {"spread": "evidential"} if options.loss == "evidential" else {"spread": True} if options.loss in LIKELIHOODS else {}
+    hparams |= {"spread": NEEDS[options.loss]} if options.loss in NEEDS and not options.ensemble else {}
     known = set(inspect.signature(MODELS[options.model]).parameters) - {"properties", "builder", "seed"} - ({"spread", "members"} if options.ensemble else set())
     for word in options.hparam:
         name, equals, value = word.partition("=")

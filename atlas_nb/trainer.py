@@ -6,7 +6,7 @@
 __all__ = ['AVERAGE_FROM', 'PLACE', 'UNSAID', 'Objective', 'Loop', 'Judge', 'Keeper', 'Trainer', 'check_settings', 'plain',
            'copied', 'whole_batches']
 
-# %% ../nbs/48_trainer.ipynb #a29fd2c2
+# %% ../nbs/48_trainer.ipynb #b129db4f
 import math
 import time
 import warnings
@@ -24,7 +24,7 @@ from .callbacks import Callback, ProgressBar, Signals, make_loggers, patient_wor
 from .checkpoint import FOLDER, Checkpoints, random_states, set_random_states
 from .evaluation import evaluate_predictions
 from .evaluator import Evaluator, check_loader, predict_loader
-from .losses import LIKELIHOODS, PropertyLoss
+from .losses import NEEDS, PropertyLoss
 from .models.base import PropertyModel, trained_properties
 from .models.layers import BatchNorm
 from .optim import Averaging, Schedule, make_clip, make_optimizer, parameter_groups
@@ -246,7 +246,7 @@ class Keeper:
         sampler.batch_size, self.accumulate = smaller, whole // smaller
         warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}", stacklevel=2)
 
-# %% ../nbs/48_trainer.ipynb #764e04a5
+# %% ../nbs/48_trainer.ipynb #d20d3c22
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result
 
 
@@ -288,9 +288,8 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
                        keep=keep, checkpoint_every=checkpoint_every, micro_batch=micro_batch)  # fmt: skip
         self.settings = {name: plain(value) for name, value in {**given, "lr": lr}.items() if name not in UNSAID}
         super().__init__(model, accelerator, precision, devices, num_nodes, strategy, run_dir)
-        needs = {**dict.fromkeys(LIKELIHOODS, True), "evidential": "evidential"}.get(loss, model.hparams.get("spread", False))
-        if needs != model.hparams.get("spread", False):
-            raise ValueError(f"the loss {loss!r} needs a model that says how far off it may be; make it with spread={needs!r}")
+        if loss in NEEDS and model.hparams.get("spread", False) != NEEDS[loss]:
+            raise ValueError(f"the loss {loss!r} needs a model that says how far off it may be; make it with spread={NEEDS[loss]!r}")
         self.max_epochs, self.lr, self.accumulate, self.patience, self.min_delta = max_epochs, lr, accumulate, patience, min_delta
         self.optimizer_name, self.weight_decay, self.scheduler, self.clip = optimizer, weight_decay, scheduler, make_clip(clip)
         self.ema, self.swa, self.micro_batch, self.compile, self.checkpoint_every = ema, swa, micro_batch, compile, checkpoint_every
