@@ -22,7 +22,7 @@ import pandas as pd
 from .files import whole_file
 from .profiling import machine_line
 
-# %% ../nbs/51_report.ipynb #eb3bc441
+# %% ../nbs/51_report.ipynb #f9517c7f
 @dataclass(frozen=True)
 class Advice:
     "One thing to change, and what it rests on."
@@ -40,7 +40,23 @@ class Advice:
         return (not self.free, -self.share, -self.mib)
 
 
-@dataclass(frozen=True)
+STYLE = """
+.atlas-report { font-family: system-ui, sans-serif; line-height: 1.45; }
+.atlas-report .table { overflow-x: auto; margin: 0.8em 0; }
+.atlas-report table { border-collapse: collapse; font-size: 0.92em; }
+.atlas-report th, .atlas-report td { padding: 0.25em 0.7em; text-align: left; vertical-align: top; border-bottom: 1px solid #8884; }
+.atlas-report td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.atlas-report img { max-width: 100%; height: auto; background: white; }
+.atlas-report code { overflow-wrap: anywhere; }
+.atlas-report .machine { opacity: 0.75; font-size: 0.9em; }
+"""
+
+
+def _part(body):
+    return f'<div class="atlas-report"><style>{STYLE}</style>{body}</div>'
+
+
+@dataclass(frozen=True, repr=False)
 class Section:
     "A heading, what to know, a table and a picture."
 
@@ -49,6 +65,17 @@ class Section:
     table: pd.DataFrame  # its index names the rows
     picture: bytes = b""  # PNG
     alt: str = ""  # what the picture shows, in words
+
+    def __repr__(self) -> str:
+        return f"Section({self.title!r}, rows {', '.join(map(str, self.table.index))})"
+
+    def to_html(self) -> str:
+        "The section as a part of a page."
+        picture = f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">' if self.picture else ""
+        return f"<p>{html.escape(self.text)}</p>{_table_html(self.table)}{picture}"
+
+    def _repr_html_(self):
+        return _part(self.to_html())
 
 
 def as_png(
@@ -75,17 +102,7 @@ def said(value) -> str:
         return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
     return str(value)
 
-# %% ../nbs/51_report.ipynb #f618ca22
-STYLE = """
-.atlas-report { font-family: system-ui, sans-serif; line-height: 1.45; }
-.atlas-report .table { overflow-x: auto; margin: 0.8em 0; }
-.atlas-report table { border-collapse: collapse; font-size: 0.92em; }
-.atlas-report th, .atlas-report td { padding: 0.25em 0.7em; text-align: left; vertical-align: top; border-bottom: 1px solid #8884; }
-.atlas-report td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.atlas-report img { max-width: 100%; height: auto; background: white; }
-.atlas-report code { overflow-wrap: anywhere; }
-.atlas-report .machine { opacity: 0.75; font-size: 0.9em; }
-"""
+# %% ../nbs/51_report.ipynb #b8e6aa46
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>:root {{ color-scheme: light dark; }} body {{ max-width: 62em; margin: 2em auto; padding: 0 1em; }}</style></head>
@@ -117,10 +134,8 @@ class Report:
 
     def to_html(self, whole: bool = True) -> str:  # a page of its own, or a part of another
         parts = [f"<h1>{html.escape(self.title)}</h1>" if whole else "", f'<p class="machine">{html.escape(machine_line(self.machine))}</p>', self._advice_html()]
-        for s in self.sections:
-            picture = f'<img alt="{html.escape(s.alt)}" src="data:image/png;base64,{base64.b64encode(s.picture).decode()}">' if s.picture else ""
-            parts.append(f"<h2>{html.escape(s.title)}</h2><p>{html.escape(s.text)}</p>{_table_html(s.table)}{picture}")
-        body = f'<div class="atlas-report"><style>{STYLE}</style>{"".join(parts)}</div>'
+        parts += [f"<h2>{html.escape(s.title)}</h2>{s.to_html()}" for s in self.sections]
+        body = _part("".join(parts))
         return PAGE.format(title=html.escape(self.title), body=body) if whole else body
 
     def _repr_html_(self):
