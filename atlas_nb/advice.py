@@ -148,9 +148,10 @@ def _some(job, count):
     places = np.linspace(0, job.crystals - 1, min(count, job.crystals)).astype(int)
     return [job.ds.crystals[i] for i in places]
 
-# %% ../nbs/52_advice.ipynb #4e834e02
+# %% ../nbs/52_advice.ipynb #f7e8491a
 def job_costs(
     job: Job,
+    reading: "float | None" = None,  # seconds that it took to read the crystals, where they are to count
 ) -> pd.DataFrame:  # by component; `each` in microseconds, of what `of` says, `seconds` in the whole job, its `share`
     "What each component of a job costs."
     graphs, step = graph_costs(job), step_costs(job)
@@ -161,7 +162,8 @@ def job_costs(
             trainer.model.save(Path(folder) / "model")
     with Probe(memory=False) as validated:
         predict_loader(trainer.model, val, trainer.fabric)
-    rows = [(name, graphs.pop(name), "crystal", job.crystals) for name in ("search for neighbours", "packing", "writing")] + [("opening the store", graphs["opening"], "start", 1)]
+    rows = [] if reading is None else [("reading", reading / job.crystals, "crystal", job.crystals)]
+    rows += [(name, graphs.pop(name), "crystal", job.crystals) for name in ("search for neighbours", "packing", "writing")] + [("opening the store", graphs["opening"], "start", 1)]
     rows += [(name, seconds, "step", job.steps * job.epochs) for name, seconds in step.items()]
     rows += [("the loader beside the batch", max(own - plain, 0.0), "step", job.steps * job.epochs),
              ("validation", validated.wall, "epoch", job.epochs), ("saving the model", saved.wall, "epoch", job.epochs)]  # fmt: skip

@@ -18,7 +18,7 @@ from .performance import step_peak
 from .profiling import compare
 from .report import said
 
-# %% ../nbs/54_auto.ipynb #94c19527
+# %% ../nbs/54_auto.ipynb #5b7f8876
 @dataclass(frozen=True)
 class Measured:
     "Settings, and what they rest on."
@@ -45,8 +45,8 @@ def measured_settings(
 def _workers(job):
     grid = loader_grid(job)
     n, prefetch = min(grid.index[grid.ms <= 1.1 * grid.ms.min()])
-    others = ", ".join(f"{w} workers {said(ms)}" for w, ms in grid.ms.groupby(level=0).min().items() if w != n)
-    reason = f"num_workers {n}{f', prefetch_factor {prefetch}' if n else ''}: {said(grid.ms[n, prefetch])} ms a step; {others}"
+    others = ", ".join(f"{w}: {said(ms)}" for w, ms in grid.ms.groupby(level=0).min().items() if w != n)
+    reason = f"num_workers {n}{f', prefetch_factor {prefetch}' if n else ''}: {said(grid.ms[n, prefetch])} ms a step; with {others}"
     return {"num_workers": n, "prefetch_factor": prefetch or None}, {}, reason
 
 
@@ -73,7 +73,7 @@ def _parts(job, batch_size, accumulate, memory):
     room = psutil.virtual_memory().available / 2**20 * 0.8 if memory is None else memory
     if torch.cuda.is_available() and memory is None:
         room = torch.cuda.mem_get_info()[0] / 2**20 * 0.8
-    peak = step_peak(job.model, job.batches(1)[0])
+    peak = step_peak(job.model, job.batches(1)[0], "cuda" if torch.cuda.is_available() else "cpu")
     parts = next((d for d in range(1, batch_size + 1) if batch_size % d == 0 and not peak / d > room), batch_size)  # a peak that is not known fits
     reason = f"batches of {batch_size // parts}, {accumulate * parts} in a step: a batch of {batch_size} takes {said(peak)} MiB, {said(room)} are free"
     return {"batch_size": batch_size // parts}, {"accumulate": accumulate * parts}, reason

@@ -201,7 +201,7 @@ def loader_section(job: Job, grid: pd.DataFrame) -> Section:  # the grid of `loa
     alt = "Lines: milliseconds a step against the number of workers, for each prefetch; a line for no workers."
     return Section("Loader", "A step with its batch, by the number of workers and of batches that each has ready.", table, as_png(fig), alt)
 
-# %% ../nbs/53_performance.ipynb #fb60528f
+# %% ../nbs/53_performance.ipynb #f76ad36d
 def memory_section(job: Job, neighbors: Sequence[int] = (6, 12, 24, 48)) -> Section:
     "The data set, a step, ensembles, triplets against the form without them, the models that there are."
     size, batch = bytes_a_graph(job.ds.store), job.batches(1)[0]
@@ -222,15 +222,19 @@ def memory_section(job: Job, neighbors: Sequence[int] = (6, 12, 24, 48)) -> Sect
     return Section("Memory", f"MiB. Indices of triplets grow as the neighbours to the power {said(law.exponent)}.", table)
 
 
-def step_peak(model: PropertyModel, batch) -> float:  # MiB; not a number where the system does not tell
+def step_peak(
+    model: PropertyModel,
+    batch,
+    device: str = "cpu",  # or "cuda", and its memory
+) -> float:  # MiB; not a number where the system does not tell
     "What forward and backward add to the memory at their highest."
-    model = copy.deepcopy(model).train()
+    model, batch = copy.deepcopy(model).to(device).train(), batch.clone().to(device)
     model.fit_statistics([batch])
-    loss = PropertyLoss(model.properties, "gaussian" if model.hparams.get("spread") is True else "evidential" if model.hparams.get("spread") else "mae")
+    loss = PropertyLoss(model.properties, "gaussian" if model.hparams.get("spread") is True else "evidential" if model.hparams.get("spread") else "mae").to(device)
     give_back()
     with probe() as p:
         loss(model(batch), batch.y, model.scale).backward()
-    return p.peak / 2**20
+    return (p.peak if device == "cpu" else p.cuda_peak) / 2**20
 
 
 def triplet_growth(job: Job, neighbors: Sequence[int]):
@@ -256,17 +260,18 @@ def _about(name):
     return {"cgcnn": "edges as in the paper, but for what is the same for all edges of an atom", "m3gnet": "three-body sums without triplets; less with recompute=True",
             "equivariant": "tensor products, summed over neighbours first"}[name]  # fmt: skip
 
-# %% ../nbs/53_performance.ipynb #e17ec69e
+# %% ../nbs/53_performance.ipynb #c7b2f847
 def performance_report(
     ds: CrystalPropertyDataset,  # prepared
     model: PropertyModel,
     loader: "DataLoader | None" = None,  # of the training; `ds.loader("train")` where None
     sizes: Sequence[int] = SIZES,  # of data sets whose graphs are to be made
+    reading: "float | None" = None,  # seconds that it took to read the crystals, to be told as well
     **settings,  # of the `Trainer`, such as max_epochs or precision
 ) -> Report:
     "Measure where time and memory of this training go, and say what to set otherwise. Neither model nor data are changed."
     job = Job(ds, model, loader, **settings)
-    costs, grid, trainer = job_costs(job), loader_grid(job), job.trainer()
+    costs, grid, trainer = job_costs(job, reading), loader_grid(job), job.trainer()
     batch, loss = job.batches(1)[0], trainer.loss
     layers = by_layer(trainer.model, lambda: loss(trainer.model(batch), batch.y, trainer.model.scale))
     advice = advise(job, costs, grid)
