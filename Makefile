@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 BENCH ?= .venv-benchmarks
 
-.PHONY: setup official demo test prove docs readme notebooks benchmarks clean
+.PHONY: setup official demo test prove docs browser readme notebooks benchmarks clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,13 @@ prove: setup official  ## plant a fault for each check and see it found
 
 docs: setup  ## build the site into _proc/_docs; a broken link fails
 	$(BIN)/python scripts/site.py
+
+browser: docs $(VENV)/.browser  ## look at every page of the site in a headless Chromium, as wide as a phone
+	$(BIN)/python scripts/browser.py site
+
+$(VENV)/.browser: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[browser]"
+	touch $@
 
 readme: setup  ## README.md from nbs/index.ipynb
 	$(BIN)/python scripts/readme.py
