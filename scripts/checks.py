@@ -130,7 +130,7 @@ def readme(root):
 
 
 def docs(root):
-    "The site renders, and no link in it is broken."
+    "The site renders, no link in it is broken, and llms.txt lists every page."
     if not shutil.which("smalldocs", path=str(BIN)):
         return SKIPPED
     status, said = command(sys.executable, "scripts/site.py", cwd=root)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build the documentation site into _proc/_docs without Quarto, and fail on a broken link.
+"""Build the documentation site into _proc/_docs without Quarto, and fail on a broken link or a page that llms.txt lacks.
 
 nbdev prepares the notebooks as it does for Quarto; smalldocs renders the same _quarto.yml. The published site is made by Quarto itself,
 in .github/workflows/docs.yml.
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import llms
 import nbdev.doclinks
 from nbdev.config import get_config
 from nbdev.quarto import refresh_quarto_yml
@@ -18,7 +19,7 @@ from nbdev.serve import proc_nbs
 
 def as_published(proc, cfg):
     "Name the pages as Quarto does, without numbers, and make links to the published site links within this one."
-    notebooks = {path.name: re.sub(r"^\d+_", "", path.name) for path in proc.rglob("*.ipynb")}
+    notebooks = {path.name: f"{llms.published(path.name)}.ipynb" for path in proc.rglob("*.ipynb")}
     published = f"{cfg.doc_host}{cfg.doc_baseurl}/"
     for path in [*proc.rglob("*.ipynb"), proc / "_quarto.yml"]:
         text = path.read_text(encoding="utf-8").replace(published, "")
@@ -40,8 +41,9 @@ def main():
         done = subprocess.run([smalldocs, *words])
         if done.returncode:
             return done.returncode
-    print(f"site: {(proc / cfg.doc_path.name).relative_to(Path.cwd())}/index.html")
-    return 0
+    site = proc / cfg.doc_path.name
+    print(f"site: {site.relative_to(Path.cwd())}/index.html")
+    return llms.main(site)
 
 
 if __name__ == "__main__":
