@@ -41,11 +41,11 @@ $(VENV)/.browser: $(VENV)/.ready
 readme: setup  ## README.md from nbs/index.ipynb
 	$(BIN)/python scripts/readme.py
 
-notebooks: setup official  ## run all notebooks anew, benchmarks too, and keep their outputs
+notebooks: setup official  ## run anew all notebooks without slow cells, and keep their outputs
 	$(BIN)/python scripts/run_notebooks.py
 
-benchmarks: $(BENCH)/.ready  ## run the benchmarks, beside the packages they compare, and keep their outputs
-	$(BENCH)/bin/python scripts/run_notebooks.py nbs/benchmarks/*.ipynb
+benchmarks: $(BENCH)/.ready  ## run anew those with slow cells (hours), beside the packages they compare, and keep their outputs
+	$(BENCH)/bin/python scripts/run_notebooks.py --benchmarks
 
 $(BENCH)/.ready: settings.ini setup.py constraints.txt requirements-benchmarks.txt
 	$(PYTHON) -m venv $(BENCH)
