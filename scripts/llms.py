@@ -37,10 +37,10 @@ def sections(contents, nbs, name="Start"):
 def title(path):
     "Title and subtitle of a notebook: its first cell holds nothing else."
     first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
-    found = re.fullmatch(r"# (.+?)\s*(?:> (.+))?", first.strip(), re.S)
-    if not found or not found[2]:
-        raise SystemExit(f"{path.name}: the first cell must be '# Title' and '> subtitle', and nothing else")
-    return found[1], " ".join(found[2].split())
+    found = re.fullmatch(r"# (.+)\s+> (.+)", first.strip())
+    if not found:
+        raise SystemExit(f"{path.name}: the first cell must be '# Title' and '> subtitle', a line each, and nothing else")
+    return found.groups()
 
 
 def write(site):
@@ -52,7 +52,8 @@ def write(site):
         if not (site / copy).exists():
             raise SystemExit(f"{site} has no {copy}: render it with `llms-txt: true`, by Quarto 1.9 or later or smalldocs 0.5 or later")
         index += [f"\n## {section}\n"] * (section != last)
-        index.append("- [{}]({}{}/{}): {}".format(title(path)[0], cfg.doc_host, cfg.doc_baseurl, copy, title(path)[1]))
+        name, about = title(path)
+        index.append(f"- [{name}]({cfg.doc_host}{cfg.doc_baseurl}/{copy}): {about}")
         full.append((site / copy).read_text(encoding="utf-8").strip())
         last = section
     (site / "llms.txt").write_text("\n".join([f"# {cfg.title}\n", f"> {cfg.description}", *index]) + "\n", encoding="utf-8")
