@@ -37,7 +37,8 @@ def browser():
 # ---- the documentation site
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-SHOWN = ("index", "graphs.builder", "trainer", "models.m3gnet", "uncertainty.calibration", "data.properties", "benchmarks/graphs", "benchmarks/uncertainty")
+SHOWN = ("index", "data.properties", "graphs.builder", "models.m3gnet", "trainer", "uncertainty.calibration",
+         "then_and_now", "benchmarks/graphs", "benchmarks/uncertainty")  # fmt: skip
 SOUGHT, FOUND = "CrystalGraphBuilder", "graphs.builder.html"
 
 
@@ -75,13 +76,15 @@ def listen(page, address):
 
 TOO_WIDE = """() => {  // a text or picture that ends beyond the screen must be in something that scrolls; else the page is too wide, or it is cut off
     const screen = document.documentElement.clientWidth, width = document.scrollingElement.scrollWidth, beyond = [], range = document.createRange();
-    const scrolls = e => e && e !== document.body && (/auto|scroll/.test(getComputedStyle(e).overflowX) || e.matches(".katex-mathml") || scrolls(e.parentElement));
+    const moves = e => /auto|scroll/.test(getComputedStyle(e).overflowX) || e.matches(".katex-mathml");  // the latter is there, and not shown
+    const scrolls = e => e && e !== document.body && (moves(e) || scrolls(e.parentElement));
     const walk = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
     while (walk.nextNode()) {
         const node = walk.currentNode, picture = /^(img|svg)$/i.test(node.nodeName);
         if (!picture && (node.nodeName !== "#text" || !node.data.trim())) continue;
         range.selectNode(node);
-        if (range.getBoundingClientRect().right > screen + 1 && !scrolls(node.parentElement)) beyond.push(picture ? node.outerHTML.slice(0, 80) : node.data.trim().slice(0, 80));
+        if (range.getBoundingClientRect().right <= screen + 1 || scrolls(node.parentElement)) continue;
+        beyond.push((picture ? node.outerHTML : node.data.trim()).slice(0, 80));
     }
     if (width <= screen && !beyond.length) return null;
     return `${width} px wide on a screen of ${screen}; beyond it: ${beyond.slice(0, 3).join(" | ") || "nothing of the text"}`;
