@@ -104,7 +104,7 @@ def _to_numbers(values: tuple) -> np.ndarray:
     out[~np.isfinite(out)] = np.nan
     return out
 
-# %% ../../nbs/12_data.sources.ipynb #3f12cc35
+# %% ../../nbs/12_data.sources.ipynb #100bb5e6
 INFO = ("formula", "spg_number", "crys", "dimensionality", "source", "megnet_split")  # columns that are kept as they are
 BLOCK = 4096  # rows that are turned into arrays together
 ENOUGH = 1000  # rows that cannot be used, after which the others are not looked at any more
@@ -129,7 +129,7 @@ class Rows:
             raise ValueError(f"{name}: a column {', '.join(sorted(taken))} has a meaning of its own and cannot be a property; rename it")
         self.name, self.source, self.on_error, self.strict = name, source, on_error, strict
         some = 1 if source.startswith("own/") else None  # in a user's own table, short names may mean other things
-        self.spellings = {p.name: (p.name, *p.columns[:some]) for p in PROPERTIES.values()}
+        self.spellings = {p.name: tuple(dict.fromkeys((p.name, *p.columns[:some]))) for p in PROPERTIES.values()}  # some are called as their column
         known = set(chain.from_iterable(self.spellings.values()))
         self.spellings |= {name: (name,) for name in extra if name not in known}
         self.columns = (*dict.fromkeys(chain.from_iterable(self.spellings.values())), *INFO)  # what a row has values of
