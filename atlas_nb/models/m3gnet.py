@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ThreeBodyBasis', 'ThreeBodySum', 'three_body_by_triplets', 'M3GNetBlock', 'M3GNet']
 
-# %% ../../nbs/34_models.m3gnet.ipynb #e192cfa6
+# %% ../../nbs/34_models.m3gnet.ipynb #79e6d878
 import math
 from collections.abc import Iterable
 
@@ -18,7 +18,8 @@ from ..data.properties import Property
 from ..graphs.builder import CrystalGraphBuilder
 from ..graphs.graph import edge_vectors
 from .base import PropertyModel, edge_weights
-from .layers import EdgeLinear, GatedMLP, atom_embedding, seeded, sum_at
+from .fused import gated_update
+from .layers import EdgeLinear, GatedMLP, NarrowLinear, atom_embedding, seeded, sum_at
 from .radial import BesselBasis, SphericalBesselBasis, legendre, polynomial_cutoff
 
 # %% ../../nbs/34_models.m3gnet.ipynb #b428829f
@@ -88,7 +89,7 @@ def three_body_by_triplets(
     terms = angular[:, :, None] * basis.waves[ik] * strength[basis.source[ik]].unflatten(1, basis.waves.shape[1:])  # [T, L, N]
     return basis.fade * sum_at(terms.flatten(1), ij, len(basis.edges))
 
-# %% ../../nbs/34_models.m3gnet.ipynb #b87eacbb
+# %% ../../nbs/34_models.m3gnet.ipynb #767bb3ab
 class M3GNetBlock(nn.Module):
     "One block of M3GNet: three-body, edge and atom update."
 
@@ -102,7 +103,7 @@ class M3GNetBlock(nn.Module):
     ):
         super().__init__()
         self.strength = nn.Linear(width, (l_max + 1) * n_waves)
-        self.third = GatedMLP(nn.Linear((l_max + 1) * n_waves, 2 * width, bias=False), width, layers=1)
+        self.third = GatedMLP(NarrowLinear((l_max + 1) * n_waves, 2 * width, bias=False), width, layers=1)
         self.to_edge, self.to_atom = (GatedMLP(EdgeLinear(width, width, 2 * width), width, layers) for _ in range(2))
         self.edge_weight, self.atom_weight = (nn.Linear(n_radial, width, bias=False) for _ in range(2))
         self.sum = ThreeBodySum(l_max, n_waves)
@@ -116,10 +117,10 @@ class M3GNetBlock(nn.Module):
         basis: ThreeBodyBasis,
     ) -> tuple[Tensor, Tensor]:  # atoms and edges
         e = e.index_add(0, basis.edges, self.third(self.sum(basis, torch.sigmoid(self.strength(v)))).to(e.dtype))
-        e = e + self.to_edge(v, edge_index, e) * self.edge_weight(radial)
-        return v + sum_at(self.to_atom(v, edge_index, e) * self.atom_weight(radial), edge_index[1], len(v)), e
+        e = gated_update(self.to_edge, self.edge_weight, v, e, edge_index, radial, at_atoms=False)
+        return v + gated_update(self.to_atom, self.atom_weight, v, e, edge_index, radial, at_atoms=True), e
 
-# %% ../../nbs/34_models.m3gnet.ipynb #7ef676e1
+# %% ../../nbs/34_models.m3gnet.ipynb #8cf44466
 class M3GNet(PropertyModel):
     "Materials graph network with three-body interactions (Chen & Ong 2022), in its form for properties."
 
@@ -155,7 +156,7 @@ class M3GNet(PropertyModel):
         with seeded(seed):
             self.embedding = atom_embedding(atom_features, width)
             self.radial, self.waves = BesselBasis(builder.cutoff, n_radial), SphericalBesselBasis(min(three_body_cutoff, builder.cutoff), n_waves, l_max)
-            self.first_edge = nn.Sequential(nn.Linear(n_radial, width), nn.SiLU())
+            self.first_edge = nn.Sequential(NarrowLinear(n_radial, width), nn.SiLU())
             self.blocks = nn.ModuleList(M3GNetBlock(width, n_radial, l_max, n_waves, layers) for _ in range(n_blocks))
             self.make_heads(width, lambda columns: nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, columns)))
 
