@@ -34,10 +34,10 @@ def plain_update(
     y = silu(main) * torch.sigmoid(gate) * (radial @ weight.T)
     return sum_at(y, target, len(center)) if at_atoms else e + y
 
-# %% ../../nbs/31_models.fused.ipynb #767fdaa4
+# %% ../../nbs/31_models.fused.ipynb #1fb47fec
 def _size(m: int, device: torch.device) -> int:
-    "How many edges go together: as many as fit into a core's cache. A GPU takes all at once."
-    return 2048 if device.type == "cpu" else max(m, 1)
+    "How many edges go together: what fits into the cache of each core. A GPU takes all at once."
+    return 2048 * torch.get_num_threads() if device.type == "cpu" else max(m, 1)
 
 
 def _forward(at_atoms, keep, e, radial, center, neighbor, edge_index, first, deeper, bias, weight):
