@@ -236,7 +236,7 @@ def fit_baseline_run(options: Train, ds, folder):
     run.evaluation("test", metrics, table, tuple(known))
     return {baseline.title: metrics}
 
-# %% ../nbs/60_commands.ipynb #6a44b55a
+# %% ../nbs/60_commands.ipynb #bb7ab2a0
 def chosen_builder(options: Train):
     "The graph builder of a model, but for what the options say."
     from dataclasses import replace
@@ -278,7 +278,12 @@ def named_property(word: str):
     name, colon, unit = word.partition(":")
     if colon and name in PROPERTIES:
         raise ValueError(f"{name} is a registered property, in {PROPERTIES[name].unit or 'no unit'}; give it without :{unit}, or your own another name")
-    return Property(name, name.replace("_", " "), unit) if colon else get_property(name)
+    if colon:
+        return Property(name, name.replace("_", " "), unit)
+    try:
+        return get_property(name)
+    except KeyError as error:
+        raise KeyError(f"{error.args[0]}\na property of your own is given with its unit, as {name}:UNIT") from None
 
 
 def read_data(what: str, properties, on_error: str, progress: bool, source: str = ""):
