@@ -31,11 +31,11 @@ prove: setup official  ## plant a fault for each check and see it found
 docs: setup  ## build the site into _proc/_docs; a broken link fails
 	$(BIN)/python scripts/site.py
 
-browser: docs $(VENV)/.browser  ## look at every page of the site in a headless Chromium, as wide as a phone
-	$(BIN)/python scripts/browser.py site
+browser: docs $(VENV)/.browser  ## look at the widgets in JupyterLab and at every page of the site in a headless Chromium; pictures go into _browser
+	$(BIN)/python scripts/browser.py --pictures _browser
 
 $(VENV)/.browser: $(VENV)/.ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[browser]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,browser]"
 	touch $@
 
 readme: setup  ## README.md from nbs/index.ipynb
@@ -54,4 +54,4 @@ $(BENCH)/.ready: settings.ini setup.py constraints.txt requirements-benchmarks.t
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) _proc _docs runs *.egg-info
+	rm -rf $(VENV) $(BENCH) _proc _docs _browser runs *.egg-info

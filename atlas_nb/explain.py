@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Explanation', 'explain', 'plot_explanation']
 
-# %% ../nbs/61_explain.ipynb #b3875637
+# %% ../nbs/61_explain.ipynb #da15c965
 import copy
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ import torch
 
 from .data.crystal import Crystal, as_crystal
 from .data.properties import Property
+from .draw import plot_crystal
 from .graphs.graph import edge_vectors
 from .models.base import PropertyModel, trained_properties
 
@@ -40,7 +41,7 @@ class Explanation:
         total = pd.concat([self.atoms.groupby("element").contribution.sum(), self.bonds.groupby("elements").contribution.sum()])
         return total.sort_values(key=abs, ascending=False).rename(f"contribution ({self.property.unit})")
 
-# %% ../nbs/61_explain.ipynb #9de92bfc
+# %% ../nbs/61_explain.ipynb #42dba24c
 def explain(
     model: PropertyModel,
     structure,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
@@ -104,9 +105,9 @@ def _bonds(graph, crystal, edges):
                                     "x": v[0], "y": v[1], "z": v[2], "distance": np.linalg.norm(v), "contribution": 0.0})  # fmt: skip
         row["contribution"] += value
     columns = ["center", "neighbor", "elements", "x", "y", "z", "distance", "contribution"]
-    return pd.DataFrame(list(rows.values()), columns=columns).astype({"contribution": float})
+    return pd.DataFrame(list(rows.values()), columns=columns).astype({"center": int, "neighbor": int, "contribution": float})
 
-# %% ../nbs/61_explain.ipynb #489024f4
+# %% ../nbs/61_explain.ipynb #b638f4d0
 def plot_explanation(
     explanation: Explanation,
     ax=None,  # matplotlib axes in three dimensions; new ones where None
@@ -115,26 +116,13 @@ def plot_explanation(
     "The cell with its atoms and bonds, coloured by contribution: blue lowers the prediction, red raises it. Small circles are atoms of neighbouring cells."
     import matplotlib.pyplot as plt
 
-    c, p = explanation.crystal, explanation.property
-    shown = explanation.bonds.loc[explanation.bonds.contribution.abs().sort_values(ascending=False).index[:bonds]]
+    c, p, strength = explanation.crystal, explanation.property, explanation.bonds.contribution.abs()
+    shown = explanation.bonds.loc[strength.sort_values(ascending=False).index[:bonds]]
     color, bond_color = _colors(explanation.atoms.contribution, plt), _colors(shown.contribution, plt)
     if ax is None:
         ax = plt.figure(figsize=(7.2, 5), layout="constrained").add_subplot(projection="3d")
-    ax.computed_zorder = False
-    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-    for a, b in ((a, b) for a in corners for b in corners if (b - a).min() == 0 and (b - a).sum() == 1):
-        ax.plot(*np.stack([a, b]).dot(c.lattice).T, color="0.75", lw=0.8, zorder=1)
-    place = (c.frac - np.floor(c.frac)) @ c.lattice
-    for row in shown.itertuples():
-        end = place[row.center] + [row.x, row.y, row.z]
-        width = 0.8 + 2.5 * abs(row.contribution) / bond_color.norm.vmax
-        ax.plot(*np.stack([place[row.center], end]).T, color=bond_color.to_rgba(row.contribution), lw=width, zorder=2)
-        ax.scatter(*end, s=30, color="0.9", edgecolor="0.5", lw=0.5, zorder=3)
-    ax.scatter(*place.T, s=300, c=color.to_rgba(explanation.atoms.contribution), edgecolor="0.2", depthshade=False, zorder=4)
-    for xyz, symbol, shade in zip(place, c.symbols, np.abs(explanation.atoms.contribution) / color.norm.vmax):
-        ax.text(*xyz, symbol, ha="center", va="center", fontsize=8, color="white" if shade > 0.6 else "black", zorder=5)
-    ax.set_axis_off()
-    ax.set_aspect("equal")
+    widths = 0.8 + 2.5 * shown.contribution.abs() / bond_color.norm.vmax
+    plot_crystal(c, shown, ax, color.to_rgba(explanation.atoms.contribution), bond_color.to_rgba(shown.contribution), widths, image_colors=False)
     ax.set_title(f"{c.formula}: {p.title} {explanation.prediction:.3g} {p.unit}", fontsize=10)
     ax.figure.colorbar(color, ax=ax, shrink=0.55, label=f"atoms ({p.unit})")
     if len(shown):

@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent  # the commands of this environment
 SKIPPED = "skipped"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def copy_project(source, target):
@@ -110,7 +111,7 @@ def order(root):
 
 
 def outputs(root):
-    "Outputs hold no path of a machine, no warning, no error, no progress bar."
+    "Outputs hold no path of a machine, no warning, no error, no progress bar, no widget."
     unwanted = {"a path of a machine": r"/(home|root|tmp|Users|work)/\w", "a warning": r"Warning\b", "a progress bar": r"\r|it/s\]|s/it\]"}
     faults = []
     for path in notebooks(root):
@@ -119,6 +120,7 @@ def outputs(root):
                 texts = [output.get("text", ""), *(v for k, v in output.get("data", {}).items() if k.startswith("text"))]
                 text = "".join("".join(t) for t in texts)
                 faults += [f"{path.name}: an output holds {what}: {text[:80]!r}" for what, pattern in unwanted.items() if re.search(pattern, text)]
+                faults += [f"{path.name}: an output is a widget, which no page can show: run scripts/run_notebooks.py"] * (WIDGET in output.get("data", {}))
                 if output["output_type"] == "error":
                     faults.append(f"{path.name}: an output is an error: {output['ename']}")
     return faults

@@ -18,6 +18,7 @@ from nbclient.exceptions import CellControlSignal, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def is_benchmark(path):
@@ -39,12 +40,15 @@ def main(words):
     for path in chosen(words):
         print(path.relative_to(ROOT), flush=True)
         notebook = nbformat.read(path, as_version=4)
+        resources = {"metadata": {"path": str(path.parent)}}
         try:
-            NotebookClient(notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+            NotebookClient(notebook, timeout=3600, kernel_name="python3", store_widget_state=False, resources=resources).execute()
         except (CellControlSignal, DeadKernelError) as error:
             print(error, file=sys.stderr, flush=True)
             failed.append(path.name)
             continue
+        for output in (o for cell in notebook.cells for o in cell.get("outputs", ())):
+            output.get("data", {}).pop(WIDGET, None)  # the picture beside it is what a page can show
         nbformat.write(notebook, path)
     subprocess.run([BIN / "nbdev_clean"], cwd=ROOT, check=True)
     subprocess.run([sys.executable, ROOT / "scripts" / "readme.py"], check=True)
