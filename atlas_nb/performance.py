@@ -33,7 +33,7 @@ from .profiling import Probe, by_layer, bytes_a_graph, compare, fit_power, give_
 from .report import Advice, Report, Section, as_png, said
 from .trainer import Trainer
 
-# %% ../nbs/53_performance.ipynb #7f704c7b
+# %% ../nbs/53_performance.ipynb #8f389247
 SUBJECTS = {  # component -> the advice that is about it
     "search for neighbours": "kernel of the neighbour search", "opening the store": "memory map of the graphs", "batch": "workers of the loader",
     "the loader beside the batch": "what is done to each batch", "forward": "half precision", "backward": "half precision"}  # fmt: skip
@@ -47,7 +47,8 @@ def pipeline_section(
     "Each component of the job: what it costs, its share, what there is to say of it."
     told = {a.subject: a for a in advice}
     step = costs.seconds[costs.of == "step"].sum()
-    table = costs.rename(columns={"each": "µs", "of": "for each"})
+    table = costs.rename(columns={"each": "µs", "of": "for each", "share": "share, %"})
+    table["share, %"] = (100 * table["share, %"]).round(2)
     table["finding"] = [_finding(name, costs, step, layers) for name in costs.index]
     table["advice"] = [told[s].option if (s := SUBJECTS.get(name)) in told else "–" for name in costs.index]
 
@@ -134,7 +135,7 @@ def _graph_picture(table):
     ax.legend(frameon=False)
     return as_png(fig)
 
-# %% ../nbs/53_performance.ipynb #dcbe82e9
+# %% ../nbs/53_performance.ipynb #090902f3
 def efficiency_section(job: Job, rounds: int = 5) -> Section:
     "Precision, clipping, accumulation, averages, pinned memory, schedule, checkpoints: in use or not, and what each does here."
     used = {"precision": "32-true", "clip": 1.0, "accumulate": 1, "ema": None, "scheduler": "one_cycle", **job.settings}
@@ -153,7 +154,7 @@ def efficiency_section(job: Job, rounds: int = 5) -> Section:
 
 def _brings(row):
     "A ratio in words, where it is beyond its spread."
-    if row.low <= 1 <= row.high:
+    if row.low <= 1 <= row.high or abs(row.ratio - 1) < 0.05:
         return "no difference beyond the spread"
     return f"steps are {abs(row.ratio - 1):.0%} {'slower' if row.ratio > 1 else 'quicker'} with what was tried"
 
@@ -260,7 +261,7 @@ def _about(name):
     return {"cgcnn": "edges as in the paper, but for what is the same for all edges of an atom", "m3gnet": "three-body sums without triplets; less with recompute=True",
             "equivariant": "tensor products, summed over neighbours first"}[name]  # fmt: skip
 
-# %% ../nbs/53_performance.ipynb #c7b2f847
+# %% ../nbs/53_performance.ipynb #db108efd
 def performance_report(
     ds: CrystalPropertyDataset,  # prepared
     model: PropertyModel,
@@ -275,6 +276,6 @@ def performance_report(
     batch, loss = job.batches(1)[0], trainer.loss
     layers = by_layer(trainer.model, lambda: loss(trainer.model(batch), batch.y, trainer.model.scale))
     advice = advise(job, costs, grid)
-    told = Section("Layers", "Milliseconds of the processor in a step, by layer, without the update.", layers)
+    told = Section("Layers", "Milliseconds of the processor in a step, by layer, without the update.", layers.assign(share=(100 * layers.share).round(2)).rename(columns={"share": "share, %"}))
     sections = [pipeline_section(costs, advice, layers), graph_section(job, sizes), efficiency_section(job), loader_section(job, grid), told, memory_section(job)]
     return Report(f"Performance of {model.name} on {job.crystals:,} crystals, {job.epochs} epochs", machine(), sections, advice)
