@@ -34,15 +34,15 @@ def plain_update(
     y = silu(main) * torch.sigmoid(gate) * (radial @ weight.T)
     return sum_at(y, target, len(center)) if at_atoms else e + y
 
-# %% ../../nbs/31_models.fused.ipynb #1fb47fec
-def _size(m: int, device: torch.device) -> int:
-    "How many edges go together: what fits into the cache of each core. A GPU takes all at once."
-    return 2048 * torch.get_num_threads() if device.type == "cpu" else max(m, 1)
+# %% ../../nbs/31_models.fused.ipynb #81acaf1f
+def _size() -> int:
+    "How many edges go together: what fits into the cache of each core."
+    return 2048 * torch.get_num_threads()
 
 
 def _forward(at_atoms, keep, e, radial, center, neighbor, edge_index, first, deeper, bias, weight):
     "As `plain_update`; with `keep` also h of every layer, [K + 1, m, 2 w]."
-    m, w, size = len(e), e.shape[1], _size(len(e), e.device)
+    m, w, size = len(e), e.shape[1], _size()
     kept = e.new_empty(len(deeper) + 1, m if keep else min(m, size), 2 * w)
     out = e.new_zeros(len(center), w) if at_atoms else torch.empty_like(e)
     for start in range(0, m, size):
@@ -62,14 +62,13 @@ def _forward(at_atoms, keep, e, radial, center, neighbor, edge_index, first, dee
             torch.add(e[rows], y, out=out[rows])
     return out, kept
 
-# %% ../../nbs/31_models.fused.ipynb #a1dee534
+# %% ../../nbs/31_models.fused.ipynb #16b8ecdd
 def _backward(at_atoms, wants_radial, g_out, e, radial, center, neighbor, edge_index, first, deeper, bias, weight, kept):
     "Gradients of `e` and all after it but `edge_index`."
-    m, w, size, one = len(e), e.shape[1], _size(len(e), e.device), e.new_ones(())
+    m, w, size, one = len(e), e.shape[1], _size(), e.new_ones(())
     g_e, g_radial = torch.empty_like(e), torch.empty_like(radial) if wants_radial else None
     g_center, g_neighbor = torch.zeros_like(center), torch.zeros_like(neighbor)
-    wide = torch.promote_types(e.dtype, torch.float32)  # a sum of many blocks
-    g_first, g_deeper, g_bias, g_weight = (x.new_zeros(x.shape, dtype=wide) for x in (first, deeper, bias, weight.T))
+    g_first, g_deeper, g_bias, g_weight = (x.new_zeros(x.shape) for x in (first, deeper, bias, weight.T))
     scratch = e.new_empty(4, min(m, size), 2 * w)  # the same memory for each block stays in cache
     for start in range(0, m, size):
         rows = slice(start, min(start + size, m))
@@ -131,7 +130,7 @@ class _Update(torch.autograd.Function):
         members = ([x if d is None else x.select(d, i) for x, d in zip(inputs, dims)] for i in range(info.batch_size))
         return tuple(map(torch.stack, zip(*(_Update.apply(*member) for member in members)))), (0, 0)
 
-# %% ../../nbs/31_models.fused.ipynb #02121411
+# %% ../../nbs/31_models.fused.ipynb #d9c2574e
 def gated_update(
     gated: GatedMLP,  # whose first layer is an `EdgeLinear`
     weight: nn.Linear,  # of the radial functions, without a bias
@@ -142,11 +141,11 @@ def gated_update(
     at_atoms: bool,  # sum at centres, or add to the edges?
 ) -> Tensor:  # [n, w] or [m, w]
     "`sum_at(gated(v, edge_index, e) * weight(radial), edge_index[1], len(v))`, or `e + gated(v, edge_index, e) * weight(radial)`, some edges at a time."
+    if e.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        y = gated(v, edge_index, e) * weight(radial)
+        return sum_at(y, edge_index[1], len(v)) if at_atoms else e + y
     layer, layers = gated.first, list(zip(gated.main, gated.gate))
     deeper = torch.stack([torch.stack([m.weight, g.weight]) for m, g in layers]) if layers else e.new_empty(0)
     bias = torch.stack([torch.cat([m.bias, g.bias]) for m, g in layers]) if layers else e.new_empty(0)
-    tensors = [e, radial, linear(v, layer.center.weight, layer.edge.bias), layer.neighbor(v), edge_index, layer.edge.weight, deeper, bias, weight.weight]
-    if torch.is_autocast_enabled(e.device.type):
-        half = torch.get_autocast_dtype(e.device.type)
-        tensors = [x.to(half) if x.is_floating_point() else x for x in tensors]
-    return _Update.apply(at_atoms, torch.is_grad_enabled(), *tensors)[0]
+    center, neighbor = linear(v, layer.center.weight, layer.edge.bias), layer.neighbor(v)
+    return _Update.apply(at_atoms, torch.is_grad_enabled(), e, radial, center, neighbor, edge_index, layer.edge.weight, deeper, bias, weight.weight)[0]
