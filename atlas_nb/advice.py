@@ -73,7 +73,7 @@ class Job:
         "A few batches at hand."
         return list(islice(self.plain_loader(), count))
 
-# %% ../nbs/52_advice.ipynb #61165134
+# %% ../nbs/52_advice.ipynb #29b66519
 @contextmanager
 def timed(owner, name: str, probe: Probe):
     "A probe around each call of `owner.name`, within the `with`."
@@ -92,12 +92,13 @@ def timed(owner, name: str, probe: Probe):
 
 def step_costs(
     job: Job,
-    steps: int = 20,  # at most so many are taken, after one that does not count
+    steps: int = 20,  # at most so many are taken, after some that do not count
 ) -> dict[str, float]:  # seconds a step
     "What a step costs: the batch, forward, backward, gradient norm, update and the rest."
     trainer, stream = job.trainer(), iter(job.plain_loader())
     probes = {name: Probe(name, memory=False) for name in ("batch", "forward", "backward", "gradient norm", "update", "whole")}
-    trainer.train_step([next(stream)])
+    for batch in islice(job.plain_loader(), 5):  # until memory is at hand
+        trainer.train_step([batch])
     hooks = (trainer.module.register_forward_pre_hook(lambda *_: probes["forward"].__enter__() and None),
              trainer.module.register_forward_hook(lambda *_: probes["forward"].__exit__()))  # fmt: skip
     with timed(trainer.fabric, "backward", probes["backward"]), timed(trainer, "clip_gradients", probes["gradient norm"]), timed(trainer.optimizer, "step", probes["update"]):

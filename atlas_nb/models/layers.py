@@ -49,7 +49,7 @@ def atom_embedding(
     "What atoms look like to a model."
     return nn.Embedding(119, width) if kind == "embedding" else TableFeatures(kind, width)  # by atomic number; row 0 is unused
 
-# %% ../../nbs/30_models.layers.ipynb #d229338a
+# %% ../../nbs/30_models.layers.ipynb #2e9faa0c
 class EdgeLinear(nn.Module):
     "A linear layer on centre, neighbour and edge, of which an atom's part is computed once for all its edges."
 
@@ -70,7 +70,7 @@ class EdgeLinear(nn.Module):
         e: Tensor,  # [m, edge_width], edges
     ) -> Tensor:  # [m, out]
         source, target = edge_index
-        return self.edge(e) + self.center(v).index_select(0, target) + self.neighbor(v).index_select(0, source)
+        return self.edge(e).add_(self.center(v).index_select(0, target)).add_(self.neighbor(v).index_select(0, source))
 
 # %% ../../nbs/30_models.layers.ipynb #f65ee13a
 class NarrowLinear(nn.Linear):
