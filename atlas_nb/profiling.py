@@ -50,7 +50,7 @@ def machine_line(
     return (f"{m['cores']} cores of {m['processor']}, {m['memory_GiB']:g} GiB{gpu}, {m['system']}, Python {m['python']}, "
             f"torch {m['versions']['torch'].split('+')[0]}, {threads}, {m['date'][:10]}, load {m['load']:g}")  # fmt: skip
 
-# %% ../nbs/50_profiling.ipynb #fe27b79d
+# %% ../nbs/50_profiling.ipynb #01796635
 class Probe:
     "Adds up what a block costs each time that it is entered."
 
@@ -66,8 +66,8 @@ class Probe:
         self.kept = self.peak = self.cuda_peak = 0  # bytes: left behind, and the most above what there was before
 
     def __enter__(self) -> "Probe":
+        _synchronize()
         if self.memory:
-            _synchronize()
             self._before = self._high = _resident()
             self._tell_outer()
             Probe.open.append(self)
@@ -76,8 +76,7 @@ class Probe:
         return self
 
     def __exit__(self, *error):
-        if self.memory:
-            _synchronize()
+        _synchronize()
         self.wall += time.perf_counter() - self._wall
         self.cpu += time.process_time() - self._cpu
         self.calls += 1
@@ -112,7 +111,7 @@ def probe(
     "`with probe(\"collate\") as p:` measures a block."
     return Probe(name, memory)
 
-# %% ../nbs/50_profiling.ipynb #329e24d7
+# %% ../nbs/50_profiling.ipynb #63b608d7
 def resident() -> int:  # bytes
     "What the process has in memory now."
     return psutil.Process().memory_info().rss
@@ -154,7 +153,8 @@ def give_back():
 
 
 def _synchronize():
-    if torch.cuda.is_available():
+    "Wait for what a GPU was asked to do, so that it counts where it was asked for."
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 # %% ../nbs/50_profiling.ipynb #23201dc9
@@ -166,7 +166,7 @@ def probe_table(
     table.insert(2, "share", table.seconds / max(table.seconds.sum(), 1e-12))
     return table
 
-# %% ../nbs/50_profiling.ipynb #c9158595
+# %% ../nbs/50_profiling.ipynb #a9aa451e
 def compare(
     ways: Mapping[str, Callable[[], object]],  # name -> what to do; the first is what the others are compared with
     rounds: int = 7,  # how often each is done
@@ -182,7 +182,6 @@ def compare(
         for i, way in turn if r % 2 else turn[::-1]:
             with Probe(memory=False) as p:
                 way()
-                _synchronize()
             if r >= 0:
                 wall[r, i], cpu[r, i] = p.wall, p.cpu
     ratio, by_cpu = wall / wall[:, :1], cpu / np.maximum(cpu[:, :1], 1e-12)
@@ -221,7 +220,7 @@ def fit_power(
     error = math.sqrt((left**2).sum() / (len(x) - 2) / ((x - x.mean()) ** 2).sum()) if len(x) > 2 else math.nan
     return PowerLaw(float(np.exp(y.mean() - exponent * x.mean())), float(exponent), error)
 
-# %% ../nbs/50_profiling.ipynb #e8841bcd
+# %% ../nbs/50_profiling.ipynb #b51dabb8
 @dataclass(frozen=True)
 class Growth:
     "What was measured for each size, and the law through it."
@@ -259,7 +258,6 @@ def growth(
         for size, value in inputs.items():
             with Probe(memory=False) as p:
                 way(value)
-                _synchronize()
             costs[size] = min(costs[size], getattr(p, clock) * 1e3)
     return Growth(pd.DataFrame({"ms": costs}).rename_axis("size"), fit_power(list(costs), list(costs.values())))
 
@@ -333,7 +331,7 @@ def _layer_of(event):
         event = event.cpu_parent
     return None
 
-# %% ../nbs/50_profiling.ipynb #21d4489f
+# %% ../nbs/50_profiling.ipynb #8b7aef4e
 def loading_share(
     loader: Iterable,
     step: Callable,  # what is done with a batch
@@ -352,7 +350,6 @@ def loading_share(
             break
         with work:
             step(batch)
-            _synchronize()
     total = wait.wall + work.wall
     return {"wait": wait.wall, "work": work.wall, "share": wait.wall / total if total else 0.0, "batches": work.calls}
 
