@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WORTH', 'WORTH_MIB', 'STEPS', 'Job', 'timed', 'step_costs', 'graph_costs', 'search_neighbors', 'job_costs',
            'ms_a_batch', 'about_kernel', 'loader_grid', 'about_workers', 'about_batches', 'about_store',
-           'about_precision', 'about_batch_size', 'steppers', 'advise']
+           'half_precision', 'about_precision', 'about_batch_size', 'steppers', 'advise']
 
 # %% ../nbs/52_advice.ipynb #3cb49a86
 import copy
@@ -335,8 +335,22 @@ def about_store(job: Job, total: float) -> "Advice | None":
     share = max(seconds, 0.0) / total
     return Advice("memory map of the graphs", finding, "CrystalPropertyDataset(...).prepare(), or structures_to_store(crystals, path)", max(seconds, 0.0), share, size["MiB"] * copies)
 
-# %% ../nbs/52_advice.ipynb #fd9ffad6
+# %% ../nbs/52_advice.ipynb #02cca5c2
 STEPS = 4  # in one round of a comparison
+
+
+def half_precision() -> str:
+    "What Fabric calls the half precision that can be had here."
+    return "16-mixed" if torch.cuda.is_available() and not torch.cuda.is_bf16_supported() else "bf16-mixed"
+
+
+def _trade(job, total, ways, rounds, subject, finding, option):
+    "Advice, where the second way to take the same steps is quicker beyond doubt."
+    now, tried = compare(ways, rounds).itertuples()
+    if tried.high > 0.85:
+        return None
+    seconds = (1 - tried.ratio) * now.ms / 1e3 / STEPS * job.steps * job.epochs
+    return _advice(subject, finding.format(said(tried.ratio)), option, seconds, total, free=False)
 
 
 def about_precision(
@@ -348,12 +362,9 @@ def about_precision(
     now = job.settings.get("precision", "32-true")
     if now not in ("32-true", "64-true"):
         return None
-    half = "16-mixed" if torch.cuda.is_available() and not torch.cuda.is_bf16_supported() else "bf16-mixed"
-    times = compare(steppers(job, {"now": {}, half: {"precision": half}}), rounds)
-    if times.high[half] > 0.85:
-        return None
-    seconds = (1 - times.ratio[half]) * times.ms["now"] / 1e3 / STEPS * job.steps * job.epochs
-    return _advice("half precision", f"A step in {half} takes {said(times.ratio[half])} of one in {now}", f'Trainer(..., precision="{half}")', seconds, total, free=False)
+    half = half_precision()
+    ways = steppers(job, {"now": {}, half: {"precision": half}})
+    return _trade(job, total, ways, rounds, "half precision", f"A step in {half} takes {{}} of one in {now}", f'Trainer(..., precision="{half}")')
 
 
 def about_batch_size(
@@ -367,12 +378,9 @@ def about_batch_size(
         return None
     trainer, batches = job.trainer(), job.batches(STEPS)
     larger = [job.ds.loader("train").dataset.__getitems__(np.arange(i, i + double) % len(job.loader.dataset)) for i in range(0, double * STEPS // 2, double)]
-    times = compare({"now": lambda: [trainer.train_step([b]) for b in batches], "double": lambda: [trainer.train_step([b]) for b in larger]}, rounds)
-    if times.high["double"] > 0.85:
-        return None
-    seconds = (1 - times.ratio["double"]) * times.ms["now"] / 1e3 / STEPS * job.steps * job.epochs
-    finding = f"The same crystals in batches of {double} take {said(times.ratio['double'])} of the time"
-    return _advice("larger batches", finding, f'ds.loader("train", {double}), with a rate to match', seconds, total, free=False)
+    ways = {"now": lambda: [trainer.train_step([b]) for b in batches], "double": lambda: [trainer.train_step([b]) for b in larger]}
+    finding = f"As many crystals in batches of {double} take {{}} of the time"
+    return _trade(job, total, ways, rounds, "larger batches", finding, f'ds.loader("train", {double}), with a rate to match')
 
 
 def steppers(

@@ -5,20 +5,20 @@
 # %% auto #0
 __all__ = ['Measured', 'measured_settings']
 
-# %% ../nbs/54_auto.ipynb #73004598
+# %% ../nbs/54_auto.ipynb #f6d4e06c
 from dataclasses import dataclass
 
 import psutil
 import torch
 
-from .advice import Job, loader_grid, steppers
+from .advice import Job, half_precision, loader_grid, steppers
 from .graphs.dataset import CrystalPropertyDataset
 from .models.base import PropertyModel
 from .performance import step_peak
 from .profiling import compare
 from .report import said
 
-# %% ../nbs/54_auto.ipynb #5b7f8876
+# %% ../nbs/54_auto.ipynb #18e9779d
 @dataclass(frozen=True)
 class Measured:
     "Settings, and what they rest on."
@@ -61,7 +61,7 @@ def _pinned(job):
 
 def _precision(job):
     now = job.settings.get("precision", "32-true")
-    half = "16-mixed" if torch.cuda.is_available() and not torch.cuda.is_bf16_supported() else "bf16-mixed"
+    half = half_precision()
     if now != "32-true":
         return {}, {"precision": now}, f"precision {now}: as it was asked for"
     times = compare(steppers(job, {now: {}, half: {"precision": half}}), rounds=5)

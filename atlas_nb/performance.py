@@ -6,7 +6,7 @@
 __all__ = ['SUBJECTS', 'SIZES', 'pipeline_section', 'graph_section', 'seconds_to_store', 'efficiency_section', 'short_trainings',
            'loader_section', 'memory_section', 'step_peak', 'triplet_growth', 'performance_report']
 
-# %% ../nbs/53_performance.ipynb #14a59da7
+# %% ../nbs/53_performance.ipynb #0e15c890
 import copy
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ import psutil
 import torch
 from torch.utils.data import DataLoader
 
-from .advice import Job, advise, job_costs, loader_grid, steppers
+from .advice import Job, advise, half_precision, job_costs, loader_grid, steppers
 from .checkpoint import average_checkpoints
 from .graphs.builder import CrystalGraphBuilder
 from .graphs.dataset import CrystalPropertyDataset
@@ -134,12 +134,12 @@ def _graph_picture(table):
     ax.legend(frameon=False)
     return as_png(fig)
 
-# %% ../nbs/53_performance.ipynb #090902f3
+# %% ../nbs/53_performance.ipynb #b6624847
 def efficiency_section(job: Job, rounds: int = 5) -> Section:
     "Precision, clipping, accumulation, averages, pinned memory, schedule, checkpoints: in use or not, and what each does here."
     used = {"precision": "32-true", "clip": 1.0, "accumulate": 1, "ema": None, "scheduler": "one_cycle", **job.settings}
     half = used["precision"] in ("32-true", "64-true")
-    ways = {"precision": {"precision": "bf16-mixed" if half else "32-true"}, "gradient clipping": {"clip": None if used["clip"] else 1.0},
+    ways = {"precision": {"precision": half_precision() if half else "32-true"}, "gradient clipping": {"clip": None if used["clip"] else 1.0},
             "accumulation": {"accumulate": 2 if used["accumulate"] == 1 else 1}, "average of weights": {"ema": None if used["ema"] else 0.999}}  # fmt: skip
     times = compare(steppers(job, {"as it is": {}, **ways}), rounds)
     rows = [(name, said(used[key]), said(change[key]), times.ratio[name], f"{times.low[name]:.2f} to {times.high[name]:.2f}", _brings(times.loc[name]))
