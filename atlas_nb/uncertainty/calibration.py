@@ -39,7 +39,7 @@ def _labelled(y, mean, spread):  # -> [N] bool, where the labels are, and labels
     there = ~np.isnan(y)
     return there, _numbers("labels", y[there]), *_predictions(mean[there], spread[there])
 
-# %% ../../nbs/37_uncertainty.calibration.ipynb #77509260
+# %% ../../nbs/37_uncertainty.calibration.ipynb #951f3285
 FORMS = ("scale", "power", "student")
 FEWEST = 10  # labels for any of them; a scale from ten is known to a quarter at best
 FOR_POWER = 50  # labels for the power, below which it stays 1
@@ -54,17 +54,19 @@ class Recalibration:
     power: float = 1.0  # b
     df: float = inf  # degrees of freedom, above 2; inf: a normal distribution
     s0: float = 1.0  # geometric mean of the raw spreads, in the unit of the property
+    limit: float = inf  # L, what the largest spreads tend to, in the unit of the property
 
     def __post_init__(self):
-        if not (0 < self.scale < inf and LEAST_POWER <= self.power <= LARGEST_POWER and self.df > 2 and 0 < self.s0 < inf):
-            raise ValueError(f"scale and s0 must be above 0, power from {LEAST_POWER:g} to {LARGEST_POWER:g}, df above 2; got {self}")
+        if not (0 < self.scale < inf and LEAST_POWER <= self.power <= LARGEST_POWER and self.df > 2 and 0 < self.s0 < inf and self.limit > 0):
+            raise ValueError(f"scale, s0 and limit must be above 0, power from {LEAST_POWER:g} to {LARGEST_POWER:g}, df above 2; got {self}")
 
     def apply(
         self,
         spread: np.ndarray,  # [N] raw, above 0, in the unit of the property
     ) -> np.ndarray:  # [N], in the same unit
         "The calibrated standard deviations."
-        return self.scale * self.s0 * (_numbers("spreads", spread, above_zero=True) / self.s0) ** self.power
+        spread = self.scale * self.s0 * (_numbers("spreads", spread, above_zero=True) / self.s0) ** self.power
+        return spread / np.sqrt(1 + (spread / self.limit) ** 2)
 
     def distribution(
         self,
@@ -83,7 +85,7 @@ class Recalibration:
     def from_config(cls, config: Mapping) -> "Recalibration":
         return cls(**{name: float(value) for name, value in config.items()})
 
-# %% ../../nbs/37_uncertainty.calibration.ipynb #64f010af
+# %% ../../nbs/37_uncertainty.calibration.ipynb #6a43a51b
 def fit_recalibration(
     y: np.ndarray,  # [N] labels that no training has seen, NaN where missing
     mean: np.ndarray,  # [N] predictions, in the same unit
@@ -98,19 +100,25 @@ def fit_recalibration(
         raise ValueError(f"{len(y)} labels are too few to calibrate a spread, it takes {FEWEST}; hold out more, or use the raw spread and say that it is raw")
     if (y == mean).all():
         raise ValueError(f"all {len(y)} predictions equal their labels; no spread can be learned from errors of 0; did labels leak into the model?")
-    s0 = float(np.exp(np.log(spread).mean()))
+    s0, square = float(np.exp(np.log(spread).mean())), np.mean((y - mean) ** 2)
 
-    def tied(power, tail):  # the scale follows: the mean of z^2 is 1
+    def tied(power, near=0.0, tail=0.0):  # the scale follows: the mean of z^2 is 1
         z = (y - mean) / Recalibration(power=power, s0=s0).apply(spread)
-        return Recalibration(float(np.sqrt(np.mean(z**2))), float(power), 1 / float(tail) if tail else inf, s0)
+        limit = float(np.sqrt(square / near)) if near else inf
+        return Recalibration(float(np.sqrt(np.mean(z**2) / (1 - near))), float(power), 1 / float(tail) if tail else inf, s0, limit)
 
-    def nll(power, tail):
-        return -tied(power, tail).distribution(mean, spread).logpdf(y).mean()
+    def nll(*numbers):
+        return -tied(*numbers).distribution(mean, spread).logpdf(y).mean()
 
-    free = form != "scale" and len(y) >= FOR_POWER and np.log(spread).std() > 0.01  # spreads that are all alike have no power
-    power = minimize(lambda p: nll(p[0], 0.0), [1.0], method="L-BFGS-B", bounds=[(LEAST_POWER, LARGEST_POWER)]).x[0] if free else 1.0
-    tail = minimize(lambda u: nll(power, u[0]), [0.2], method="L-BFGS-B", bounds=[(1e-5, 1 / LEAST_DF)]).x[0] if form == "student" else 0.0
-    best = tied(power, tail)
+    def least(f, start, *bounds):
+        return minimize(lambda x: f(*x), start, method="L-BFGS-B", bounds=bounds)
+
+    power, near, bounds = 1.0, 0.0, (LEAST_POWER, LARGEST_POWER)
+    if form != "scale" and len(y) >= FOR_POWER and np.log(spread).std() > 0.01:  # spreads that are all alike have no power
+        plain, limited = least(nll, [1.0], bounds), least(nll, [1.0, 0.1], bounds, (0.0, 0.95))
+        power, near = limited.x if len(y) * (plain.fun - limited.fun) > 1 else (plain.x[0], 0.0)
+    tail = least(lambda u: nll(power, near, u), [0.2], (1e-5, 1 / LEAST_DF)).x[0] if form == "student" else 0.0
+    best = tied(power, near, tail)
     return best if best.df < 1000 else replace(best, df=inf)  # nobody can tell them apart
 
 

@@ -35,7 +35,7 @@ def embed(
         raise ValueError("there is no batch, and so no crystal to embed; take a part of the data that has crystals")
     return torch.cat(rows).numpy()
 
-# %% ../../nbs/39_uncertainty.novelty.ipynb #a2da8e11
+# %% ../../nbs/39_uncertainty.novelty.ipynb #1dfab260
 NEIGHBORS = 10  # training crystals, the nearest, over which a distance is averaged
 FLOOR = 1e-3  # least standard deviation along an axis, in units of the largest
 THRESHOLD = 99.0  # %, of the validation crystals that are nearer; above it a crystal is outside what was seen
@@ -92,6 +92,14 @@ class Novelty:
     ) -> np.ndarray:  # [n] in %: 0 nearer than all validation crystals, 100 farther than all
         "What part of the validation crystals is nearer to the training crystals."
         return 100 * np.searchsorted(self.reference, self.distance(embedding)) / len(self.reference)
+
+    def farness(
+        self,
+        embedding: np.ndarray,  # [n, D], of the same model
+    ) -> np.ndarray:  # [n] float64, above 0: 1 where half the validation crystals are nearer, and never less than for the nearest of them
+        "The distance in units of what is usual, by which a spread may be multiplied."
+        usual, least = np.median(self.reference), self.reference[0]
+        return np.maximum(self.distance(embedding), max(least, 1e-3 * usual)).astype(np.float64) / usual if usual else np.ones(len(embedding))
 
     def tensors(self) -> dict[str, torch.Tensor]:  # by name, float32
         "All that it takes to ask again, for a file of safetensors beside a model."
