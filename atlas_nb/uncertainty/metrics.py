@@ -256,7 +256,7 @@ def uncertainty_table(
     "Several uncertainties side by side."
     return pd.DataFrame(list(results.values()), index=pd.Index(results, name="uncertainty"))
 
-# %% ../../nbs/36_uncertainty.metrics.ipynb #80b7cdd1
+# %% ../../nbs/36_uncertainty.metrics.ipynb #f9453a9e
 def _axes(ax, size):
     if ax is not None:
         return ax
@@ -292,6 +292,8 @@ def plot_error_spread(
     label: "str | None" = None,  # for the legend
 ):  # -> the axes
     "RMSE against root mean variance, a point for each bin. Above the diagonal: over-confident."
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     ax = _axes(ax, (4.2, 4.2))
     table = error_by_spread(y, mean, spread, bins)
     ax.loglog(table.rmv, table.rmse, "o-", ms=4, label=label)
@@ -299,6 +301,10 @@ def plot_error_spread(
     ax.axline((least, least), (2 * least, 2 * least), color="0.3", lw=1, zorder=0)
     ax.set(xlabel=f"root mean variance\n{prop.label}", ylabel=f"RMSE\n{prop.label}", box_aspect=1)
     ax.set_aspect("equal", adjustable="datalim")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     return ax
 
 # %% ../../nbs/36_uncertainty.metrics.ipynb #c80916c3
