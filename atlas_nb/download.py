@@ -78,9 +78,9 @@ def whole_zip(
     if bad:
         raise DownloadError(f"{path}: damaged; {bad!r} inside it does not have the checksum written there")
 
-# %% ../nbs/03_download.ipynb #f325b442
+# %% ../nbs/03_download.ipynb #c74aaf03
 BUSY = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that pass
-PAGES = ("application/xhtml+xml", "application/xml", "application/json", "application/problem+json")  # beside text/*: what is no data set
+PAGES = ("application/xhtml+xml", "application/xml", "application/json", "application/problem+json")  # beside text/*: what is no data set, unless it was asked for
 
 
 class _Again(Exception):
@@ -100,7 +100,7 @@ def _refuse(response, url):
         raise DownloadError(f"{url}: HTTP {status} {response.reason}")
     if response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
         raise DownloadError(f"{url}: was packed on the way, as {response.headers['Content-Encoding']}, though that was not asked for; is there a proxy?")
-    if kind.startswith("text/") or kind in PAGES:
+    if kind.startswith("text/") or kind in PAGES and not (kind == "application/json" and ".json" in url):
         title = re.search(r"<title[^>]*>(.*?)</title>", response.raw.read(4096).decode("utf-8", "replace"), re.S | re.I)
         raise DownloadError(f"{url}: answered with {kind} in place of data" + (f": {title[1].strip()!r}" if title else ""))
 

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['label_matrix', 'BatchSampler', 'PartDataset', 'CrystalPropertyDataset', 'measure_workers', 'fewest_workers']
 
-# %% ../../nbs/25_graphs.dataset.ipynb #9626fb1c
+# %% ../../nbs/25_graphs.dataset.ipynb #7d417ab7
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -188,7 +189,7 @@ class _GraphLoader(DataLoader):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #be12df4d
+# %% ../../nbs/25_graphs.dataset.ipynb #4736e22d
 class CrystalPropertyDataset:
     "Crystals with labels, ready to be learned from: `prepare()` makes the graphs, `loader(part)` hands them out in batches."
 
@@ -278,6 +279,12 @@ class CrystalPropertyDataset:
             options |= {"prefetch_factor": prefetch_factor or 4, "persistent_workers": persistent_workers}
         pin = torch.cuda.is_available() if pin_memory is None else pin_memory
         return _GraphLoader(dataset, batch_sampler=sampler, collate_fn=_as_is, num_workers=num_workers, pin_memory=pin, **options)
+
+    def withheld(self, part: str) -> "CrystalPropertyDataset":
+        "The same graphs without the labels of `part`, for whoever must not see them yet."
+        other = copy(self)
+        other.y = np.where((self.part == part)[:, None], np.nan, self.y)
+        return other
 
     def summary(self) -> pd.DataFrame:  # rows: properties; columns: parts
         "How many labels each part has."
