@@ -18,7 +18,7 @@ from .properties import PROPERTIES
 from .readers import ENDINGS, read_ase, read_files, read_folder
 from .sources import OnError, from_json, label_table, load_sample, unpack
 
-# %% ../../nbs/19_data.load.ipynb #79e0c8c5
+# %% ../../nbs/19_data.load.ipynb #83d9479e
 def load_data(
     what: "str | Path" = "sample",  # "sample", a data set of JARVIS such as "dft_3d_2022", a task of Matbench such as "matbench_log_kvrh", a folder, or a file
     properties: Iterable[str] = (),  # names of columns that the registry does not know; of a folder's columns, where these have no names
@@ -38,7 +38,7 @@ def load_data(
     if path.is_dir():
         return read_folder(path, properties, on_error, labelled, source)
     if not path.is_file():
-        raise FileNotFoundError(f"{what}: no data set of that name, no such folder, no such file; there is \"sample\", what `atlas-nb data` lists, {', '.join(MATBENCH)}, and any path")
+        raise FileNotFoundError(f"{what}: no data set of that name, no such folder, no such file; there is \"sample\", what `atlas-nb data` lists, and any path")
     return _read_file(path, properties, on_error, progress, source)
 
 
