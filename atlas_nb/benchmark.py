@@ -142,7 +142,7 @@ def tell(place: Path, about: dict):
     empty = [key for key, value in about.items() if value in ("", [])]
     print(f"entry: {place}" + (f"; still to be said there: {', '.join(empty)}" if empty else ""))
 
-# %% ../nbs/60_benchmark.ipynb #1c6835f1
+# %% ../nbs/60_benchmark.ipynb #9606f114
 def write_jarvis(
     file: Path,  # of the predictions, in the folder of the entry
     table,  # by id: target, prediction
@@ -167,7 +167,7 @@ def write_jarvis(
         "language": "python",
         "os": here["system"].split()[0].lower(),
         "software_used": ",".join(f"{name}=={v}" for name, v in here["versions"].items() if v),
-        "hardware_used": here["gpu"] or f"{here['threads']} processor threads",
+        "hardware_used": here["gpu"] or f"CPU, threads: {here['threads']}",
         "git_url": [home] if home else [],
     }
     said |= {key: value for key, value in about.items() if value and key != "date_submitted"}

@@ -83,7 +83,7 @@ def with_intervals(table, properties, level: float):
             shown[f"{p.label}, not calibrated"] = [f"{value:.4g} ± {s:.2g}" for value, s in zip(table[p.name], table[f"{p.name}_total"])]
     return shown
 
-# %% ../nbs/60_cli.ipynb #c5bb43b4
+# %% ../nbs/60_cli.ipynb #049d3c59
 @dataclass
 class Data:
     "List the data sets that `--data` takes by name: what there is and what is cached; or describe one that is here."
@@ -97,6 +97,7 @@ class Data:
 
         from atlas_nb.data.checks import describe
         from atlas_nb.data.jarvis import JARVISClient
+        from atlas_nb.data.matbench import MATBENCH
 
         if self.name:
             print(describe(*read_data(self.name, [named_property(p).name for p in self.property], self.on_error, progress=True)))
@@ -106,6 +107,7 @@ class Data:
         table.insert(0, "here", table.pop("cached").map({True: "cached", False: ""}))
         with pd.option_context("display.max_colwidth", 70):
             print(f"sample: 6,317 crystals of the Materials Project, in the package\n\nJARVIS, kept in {client.folder}:\n{table.to_string(na_rep='')}")
+            print(f"\nMatbench: {', '.join(MATBENCH)}")
 
 
 @dataclass
