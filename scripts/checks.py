@@ -8,6 +8,7 @@
 
 import ast
 import filecmp
+import gc
 import json
 import os
 import re
@@ -17,7 +18,10 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
+from queue import Queue
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent  # the commands of this environment
@@ -38,10 +42,13 @@ def copy_project(source, target):
     return target
 
 
-def command(*words, cwd, **env):
+def environment(cwd):
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(cwd)}
+
+
+def command(*words, cwd):
     "Run a command of this environment; returns exit status and everything it said."
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run([str(w) for w in words], cwd=cwd, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": str(cwd), **env})
+    done = subprocess.run([str(w) for w in words], cwd=cwd, capture_output=True, text=True, env=environment(cwd))
     return done.returncode, done.stdout + done.stderr
 
 
@@ -143,10 +150,43 @@ WORKERS = 2
 THREADS = str(max(1, (os.cpu_count() or 1) // WORKERS))  # two notebooks that fight for the same cores take four times as long
 
 
-def test_notebook(root, path, cache):
-    start = time.perf_counter()
-    status, said = command("nbdev_test", "--path", path, cwd=root, ATLAS_NB_CACHE=cache, OMP_NUM_THREADS=THREADS)
-    return path, status, said, time.perf_counter() - start
+HEAVY = ("torch", "torch_geometric", "lightning_fabric", "e3nn.o3", "pymatgen.core", "pandas", "matplotlib.figure")  # seconds to import, in nearly each notebook; nothing of ours
+
+
+def serve():
+    "Test the notebooks whose paths come in, each in a process that is forked off and has imported nothing but what is heavy; write its exit status."
+    sys.path.pop(0)  # this folder
+    from nbdev.test import nbdev_test
+
+    for name in HEAVY:
+        import_module(name)
+    gc.freeze()  # what all share is not searched for garbage, which would copy it
+    for line in sys.stdin:
+        path, said = line.rstrip("\n").split("\t")
+        child = os.fork()
+        if not child:
+            for stream, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+                os.dup2(os.open(said if stream else os.devnull, flags | os.O_APPEND), stream)
+            return nbdev_test(path=path)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+class Server:
+    "A process that tests notebooks, one after another."
+
+    def __init__(self, root, cache):
+        env = {**environment(root), "ATLAS_NB_CACHE": cache, "OMP_NUM_THREADS": THREADS}
+        self.process = subprocess.Popen([sys.executable, __file__, "--serve"], cwd=root, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def test(self, path):
+        start = time.perf_counter()
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as said:
+            print(path, said.name, sep="\t", file=self.process.stdin, flush=True)
+            status = self.process.stdout.readline()
+            return path, status.strip() != "0", said.read(), time.perf_counter() - start
+
+    def close(self):
+        self.process.communicate()
 
 
 CHECKS = {f.__name__: f for f in (export, clean, order, outputs, readme, docs)}
@@ -169,10 +209,22 @@ def check(root, names, only=None):
             faults = CHECKS[name](root)
             note(f"{name}: {CHECKS[name].__doc__}", faults, time.perf_counter() - start)
     if "notebooks" in names:
-        with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(WORKERS) as pool:
-            paths = [p for p in reversed(notebooks(root)) if only is None or p.name in only]  # the slow ones first, so that the workers end together
-            for path, status, said, seconds in pool.map(lambda p: test_notebook(root, p, cache), paths):
-                note(f"notebook {path.relative_to(root / 'nbs')}", [said] if status else [], seconds)
+        paths = [p for p in reversed(notebooks(root)) if only is None or p.name in only]  # the slow ones first, so that the workers end together
+        with tempfile.TemporaryDirectory() as cache, ExitStack() as ends, ThreadPoolExecutor(WORKERS) as pool:
+            free = Queue()
+            for _ in paths[:WORKERS]:
+                free.put(server := Server(root, cache))
+                ends.callback(server.close)
+
+            def test(path):
+                server = free.get()
+                try:
+                    return server.test(path)
+                finally:
+                    free.put(server)
+
+            for path, failed, said, seconds in pool.map(test, paths):
+                note(f"notebook {path.relative_to(root / 'nbs')}", [said] if failed else [], seconds)
     return count
 
 
@@ -211,6 +263,8 @@ def prove():
 def main(names):
     if names == ["--prove"]:
         return prove()
+    if names == ["--serve"]:  # for this script's own use
+        return serve()
     unknown = set(names) - {*CHECKS, "notebooks"}
     if unknown:
         print(f"no check named {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}, notebooks", file=sys.stderr)
