@@ -30,7 +30,7 @@ from .models.registry import MODELS, build_model
 from .optim import scaled_lr
 from .trainer import Trainer
 
-# %% ../nbs/49_tuning.ipynb #8e62584e
+# %% ../nbs/49_tuning.ipynb #70f0681b
 @dataclass(frozen=True)
 class Profile:
     "A size of model and how it is trained."
@@ -68,6 +68,20 @@ PROFILES: dict[str, dict[str, Profile]] = {
         "pro": Profile(dict(preset="medium"), 16, 4, 150, AVERAGED),
         "max": Profile(dict(preset="large"), 16, 6, 300, AVERAGED),
         "competition": Profile(dict(preset="large"), 32, 3, 500, AVERAGED),
+    },
+    "alignn": {
+        "lite": Profile(dict(width=32, n_line=1), 64, 1, 20),
+        "std": Profile(dict(width=64), 64, 1, 60),
+        "pro": Profile(dict(width=128, n_line=3, n_conv=3), 64, 1, 150, AVERAGED),
+        "max": Profile(dict(width=256, n_line=4, n_conv=4), 32, 2, 300, AVERAGED),
+        "competition": Profile(dict(width=256, n_line=4, n_conv=4, atom_ref=True), 32, 2, 500, AVERAGED),
+    },
+    "cogn": {
+        "lite": Profile(dict(width=32, n_blocks=3), 64, 1, 20),
+        "std": Profile(dict(width=64), 64, 1, 60),
+        "pro": Profile(dict(width=128), 64, 1, 150, AVERAGED),
+        "max": Profile(dict(width=192), 64, 1, 300, AVERAGED),
+        "competition": Profile(dict(width=192, atom_ref=True), 64, 1, 500, AVERAGED),
     },
 }
 

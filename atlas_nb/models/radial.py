@@ -13,18 +13,20 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-# %% ../../nbs/31_models.radial.ipynb #3e63e57d
+# %% ../../nbs/31_models.radial.ipynb #39175ae3
 class GaussianBasis(nn.Module):
     "Distances expanded in Gaussians, as in the code of CGCNN (Xie & Grossman 2018)."
 
     def __init__(
         self,
-        cutoff: float = 8.0,  # angstrom; the last Gaussian sits here, the first at 0
-        width: float = 0.2,  # angstrom; sigma, and the step between Gaussians
+        cutoff: float = 8.0,  # angstrom; the last Gaussian sits here
+        width: float = 0.2,  # angstrom; sigma
+        low: float = 0.0,  # angstrom; the first Gaussian sits here
+        size: "int | None" = None,  # how many; as many as make the step between them sigma where None
     ):
         super().__init__()
         self.width = width
-        self.register_buffer("centers", torch.linspace(0, cutoff, round(cutoff / width) + 1), persistent=False)
+        self.register_buffer("centers", torch.linspace(low, cutoff, round((cutoff - low) / width) + 1 if size is None else size), persistent=False)
 
     @property
     def size(self) -> int:  # number of Gaussians

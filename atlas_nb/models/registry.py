@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MODELS', 'build_model', 'model_from_config', 'ModelError', 'read_folder', 'load_model', 'transfer']
 
-# %% ../../nbs/38_models.registry.ipynb #2f139bbb
+# %% ../../nbs/38_models.registry.ipynb #e5bc2f9f
 import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -18,12 +18,14 @@ from torch import Tensor
 from ..data.properties import Property, property_from_config
 from ..files import file_sha256
 from ..graphs.builder import CrystalGraphBuilder
+from .alignn import ALIGNN
 from .base import MODEL_FILE, MODEL_FORMAT, WEIGHTS_FILE, PropertyModel
 from .cgcnn import CGCNN
+from .cogn import CoGN
 from .equivariant import EquivariantGNN
 from .m3gnet import M3GNet
 
-MODELS: dict[str, type[PropertyModel]] = {model.name: model for model in (CGCNN, M3GNet, EquivariantGNN)}
+MODELS: dict[str, type[PropertyModel]] = {model.name: model for model in (CGCNN, M3GNet, EquivariantGNN, ALIGNN, CoGN)}
 
 # %% ../../nbs/38_models.registry.ipynb #3ac7e207
 def build_model(
