@@ -6,7 +6,7 @@
 __all__ = ['SUBJECTS', 'SIZES', 'pipeline_section', 'graph_section', 'seconds_to_store', 'efficiency_section', 'short_trainings',
            'loader_section', 'memory_section', 'step_peak', 'triplet_growth', 'performance_report']
 
-# %% ../nbs/53_performance.ipynb #0e15c890
+# %% ../nbs/53_performance.ipynb #edb37b80
 import copy
 import tempfile
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from .graphs.triplets import triplets
 from .losses import PropertyLoss
 from .models.base import PropertyModel
 from .models.ensemble import EnsembleUQ
-from .models.registry import build_model
+from .models.registry import MODELS, build_model
 from .profiling import Probe, by_layer, bytes_a_graph, compare, fit_power, give_back, machine, probe, resident
 from .report import Advice, Report, Section, as_png, said
 from .trainer import Trainer
@@ -201,7 +201,7 @@ def loader_section(job: Job, grid: pd.DataFrame) -> Section:  # the grid of `loa
     alt = "Lines: milliseconds a step against the number of workers, for each prefetch; a line for no workers."
     return Section("Loader", "A step with its batch, by the number of workers and of batches that each has ready.", table, as_png(fig), alt)
 
-# %% ../nbs/53_performance.ipynb #f76ad36d
+# %% ../nbs/53_performance.ipynb #52fcd98f
 def memory_section(job: Job, neighbors: Sequence[int] = (6, 12, 24, 48)) -> Section:
     "The data set, a step, ensembles, triplets against the form without them, the models that there are."
     size, batch = bytes_a_graph(job.ds.store), job.batches(1)[0]
@@ -217,7 +217,7 @@ def memory_section(job: Job, neighbors: Sequence[int] = (6, 12, 24, 48)) -> Sect
         rows.append((title, step_peak(models[0], batch), f"a step{' of each, one after another' if len(models) > 1 else ''}; {count:,} parameters, {said(count / one)} times one model's"))
     taken, law = triplet_growth(job, neighbors)
     rows += [(f"triplets, {k} neighbours", mib, "indices of a batch, where they are listed; M3GNet here needs none") for k, mib in taken.items()]
-    rows += [(f"a step of {name} as it comes", step_peak(*_default(job, name)), _about(name)) for name in ("cgcnn", "m3gnet", "equivariant")]
+    rows += [(f"a step of {name} as it comes", step_peak(*_default(job, name)), _about(name)) for name in MODELS]
     table = pd.DataFrame(rows, columns=["what", "MiB", "of it"]).set_index("what")
     return Section("Memory", f"MiB. Indices of triplets grow as the neighbours to the power {said(law.exponent)}.", table)
 
