@@ -197,13 +197,15 @@ class TreesBaseline(Baseline):
 
 BASELINES: dict[str, type[Baseline]] = {b.name: b for b in (MeanBaseline, TreesBaseline)}
 
-# %% ../nbs/45_baselines.ipynb #5a0eed91
+# %% ../nbs/45_baselines.ipynb #1df1dc28
 def fit_baseline(
     name: str,  # one of `BASELINES`
     ds,  # `CrystalPropertyDataset`
     seed: int = 0,
 ) -> Baseline:
-    "A baseline fitted on the training part of a data set."
+    "A baseline fitted on the training part of a data set. A tensor, whose components depend on the axes, is a `ValueError`."
+    if tensors := sorted({p.part_of for p in ds.properties if p.part_of}):
+        raise ValueError(f"{', '.join(tensors)}: a tensor turns with its crystal, and what a baseline says does not; predict a scalar of it, such as bulk_modulus")
     indices = ds.indices("train")
     return BASELINES[name](ds.properties, seed).fit([ds.crystals[i] for i in indices], ds.y[indices])
 

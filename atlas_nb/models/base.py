@@ -28,7 +28,7 @@ from ..graphs.builder import CrystalGraphBuilder
 from .heads import combine, make_head, read_scores
 from .layers import AtomRef, TargetScale, count_atoms, make_readout
 
-# %% ../../nbs/32_models.base.ipynb #ca9f87c1
+# %% ../../nbs/32_models.base.ipynb #34737e89
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`. Further methods stand below, each beside its example."
 
@@ -43,6 +43,8 @@ class PropertyModel(nn.Module):
     ):
         super().__init__()
         self.properties, self.builder, self.hparams = get_properties(properties), builder, hparams
+        if tensors := sorted({p.part_of for p in self.properties if p.part_of}):
+            raise ValueError(f"{', '.join(tensors)}: a tensor turns with its crystal, and what this model says does not; predict a scalar of it, such as bulk_modulus")
         self.scale, self.references = TargetScale(len(self.properties)), AtomRef(len(self.properties))
         self.register_buffer("elements_seen", torch.zeros(119, dtype=torch.bool))  # by atomic number, in training
 
