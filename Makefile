@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 BENCH ?= .venv-benchmarks
 
-.PHONY: setup official demo test prove docs browser readme notebooks benchmarks clean
+.PHONY: setup official demo test prove docs browser readme notebooks benchmarks pretrained clean
 
 setup: $(VENV)/.ready
 
@@ -46,6 +46,9 @@ notebooks: setup official  ## run anew all notebooks without slow cells, and kee
 
 benchmarks: $(BENCH)/.ready  ## run anew those with slow cells (hours), beside the packages they compare, and keep their outputs
 	$(BENCH)/bin/python scripts/run_notebooks.py --benchmarks
+
+pretrained: setup  ## train anew the model that ships, by the recipe in the script
+	$(BIN)/python scripts/make_pretrained.py --overwrite
 
 $(BENCH)/.ready: settings.ini setup.py constraints.txt requirements-benchmarks.txt
 	$(PYTHON) -m venv $(BENCH)

@@ -36,7 +36,7 @@ setup(
         "Topic :: Scientific/Engineering :: Physics",
     ],
     packages=find_packages(include=["atlas_nb", "atlas_nb.*"]),
-    package_data={"atlas_nb.data": ["sample/*"]},
+    package_data={"atlas_nb.data": ["sample/*"], "atlas_nb": ["pretrained/*/*", "pretrained/*/*/*"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines("requirements"),
     extras_require=extras,

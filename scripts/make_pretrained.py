@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Train a model on the sample, and put it into the package with its card: atlas_nb/pretrained/NAME.
+
+    python scripts/make_pretrained.py                                            by the recipe below
+    python scripts/make_pretrained.py --model cogn --max-epochs 60 --lr 3e-3     by another: it takes all options of `atlas-nb train`
+    python scripts/make_pretrained.py --resume runs/pretrained                   of a training that was cut off, or that `atlas-nb train` has done
+
+The same recipe gives the same weights on the same machine. Labels of test crystals are withheld until the training is over, as `atlas-nb train` does it.
+Afterwards run notebooks 49_models.pretrained, which holds the card against the weights, and 60_cli and index, which show an answer.
+"""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from atlas_nb import __version__
+from atlas_nb.commands import OPTIONS, Train, chosen_split, read_data, resumed, run
+from atlas_nb.data.crystal import SYMBOLS
+from atlas_nb.files import file_sha256, whole_file
+from atlas_nb.graphs.dataset import CrystalPropertyDataset
+from atlas_nb.models.ensemble import load_ensemble
+from atlas_nb.run import MEMBERS, MODEL
+
+NAME = "materials_project"
+RECIPE = Train(property=("formation_energy", "band_gap", "bulk_modulus", "shear_modulus"), model="cgcnn", ensemble="shared", members=5, max_epochs=40, run_dir=Path("runs/pretrained"))
+
+TARGET = Path(__file__).parent.parent / "atlas_nb" / "pretrained"
+SAMPLE = Path(__file__).parent.parent / "atlas_nb" / "data" / "sample" / "mp_6k.npz"
+FEW = 10  # training crystals with an element, below which it is called rare
+LIMITS = [
+    "The labels are PBE(+U) values of the Materials Project: no experiments, and not the OptB88vdW values of JARVIS-DFT. Gaps of PBE are smaller than measured ones.",
+    "The training crystals are relaxed and ordered. The model has not seen strained or distorted ones, surfaces, defects or molecules; it is no force field.",
+    "The sample was chosen for other purposes and is no random draw. Intervals hold for crystals like those of the sample; one that is farther from the training crystals than 99 % of the validation crystals is told, with a warning.",
+    "The validation crystals that calibrate the intervals have chosen the epoch as well, which makes intervals a little too narrow.",
+]
+LICENCE = """The weights are under the licence of the package, Apache 2.0. They were learned from data of the Materials Project, licensed under Creative Commons Attribution 4.0 (CC BY 4.0), https://creativecommons.org/licenses/by/4.0/.
+Cite A. Jain et al., APL Materials 1, 011002 (2013), and the papers of each property that the page "The sample" lists."""
+
+
+def command(options: dict) -> str:
+    "The command that trains so, with what differs from the usual."
+    usual, words = {f.name: f.default for f in fields(Train)}, ["atlas-nb train"]
+    for name, value in options.items():
+        if name in usual and name not in ("progress", "run_dir", "resume") and value != (list(usual[name]) if isinstance(usual[name], tuple) else usual[name]):
+            flag = f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
+            words.append(flag if isinstance(value, bool) else f"{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+    return " ".join(words)
+
+
+def limits(uq, crystals) -> dict:
+    "Elements that the model never or hardly saw."
+    count = np.bincount(np.concatenate([np.unique(c.numbers) for c in crystals]), minlength=len(SYMBOLS))
+    seen = uq.models[0].elements_seen.numpy()
+    assert ((count[1:] > 0) == seen[1 : len(count)]).all(), "the elements seen are not those of the training crystals"
+    unseen, rare = ([SYMBOLS[z] for z in range(1, len(SYMBOLS)) if there(count[z])] for there in (lambda n: n == 0, lambda n: 0 < n < FEW))
+    return {"unseen": unseen, "few": FEW, "rare": rare, "text": LIMITS}
+
+
+def history(folder: Path) -> dict:
+    "Epochs and time of a run, of all its members."
+    tables = [pd.read_csv(path) for path in sorted((folder / MEMBERS).glob("*/history.csv"))]
+    best = [int(table.epoch[table.val_loss.idxmin()]) for table in tables]
+    threads = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    return {"epochs": sum(map(len, tables)), "best_epoch": best[0] if len(best) == 1 else best, "minutes": round(sum(t.seconds.sum() for t in tables) / 60, 1),
+            "threads": threads["threads"], "date": threads["date"][:10], "gpu": threads["gpu"]}  # fmt: skip
+
+
+def make_card(uq, ds, folder: Path, name: str) -> dict:
+    "All that is known of the model of a run."
+    options, told = json.loads((folder / OPTIONS).read_text(encoding="utf-8")), history(folder)
+    judged = {part: uq.evaluate(ds.loader(part)) for part in ("val", "test")}
+    others = pd.read_csv(folder / "table.csv").set_index(["property", "model"]).MAE
+    mine = type(uq.models[0]).__name__
+    metrics = {
+        p.name: {
+            "label": p.label,
+            **{part: {what: float(table.at[p.name, what]) for what in ("mae", "coverage_90", "width_90")} | {"n": int(table.at[p.name, "n"])} for part, table in judged.items()},
+            "baselines": {of: float(mae) for of, mae in others[p.label].items() if not of.startswith(mine)},
+        }
+        for p in uq.trained()
+    }
+    parts = {part: ds.loader(part).dataset.ids() for part in ("train", "val", "test")}
+    learned = [c for c in ds.crystals if c.id in set(parts["train"])]
+    return {
+        "name": name,
+        "date": told.pop("date"),
+        "atlas_nb": __version__,
+        "model": {"kind": mine, "form": uq.form, "members": uq.members, "parameters": uq.parameters()},
+        "data": {"name": f"the sample, {len(ds.crystals):,} crystals of the Materials Project", "sha256": file_sha256(SAMPLE), "graphs": ds.fingerprint},
+        "split": {"method": ds.split.method, "sha256": ds.split.hash, **{part: len(ids) for part, ids in parts.items()}},
+        "training": {"command": command(options), "seed": options["seed"], **told},
+        "metrics": metrics,
+        "limits": limits(uq, learned),
+        "licence": LICENCE,
+    }
+
+
+def make(
+    train: Annotated[Train, tyro.conf.arg(name="")] = RECIPE,
+    name: str = NAME,  # what the model is called, and its folder
+):
+    "Train a model on the sample, and put it into the package with its card."
+    options = resumed(train) if train.resume else train
+    if options.data != "sample" or options.split != "formula" or not options.ensemble or not options.baselines:
+        raise SystemExit("what ships is trained on the sample, split by formula, as an ensemble (single is a form of it, too), beside baselines")
+    run(options)
+    folder = options.folder()
+    uq = load_ensemble(folder)
+    crystals, labels = read_data("sample", [p.name for p in uq.properties], "raise", progress=False)
+    split = chosen_split("formula", crystals, labels, uq.properties)[-1]
+    ds = CrystalPropertyDataset(crystals, labels, [p.name for p in uq.properties], uq.builder, split).prepare()
+    card = make_card(uq, ds, folder, name)
+    target = TARGET / name
+    uq.save(target)
+    kept = sorted(f for f in target.rglob("*") if f.is_file())
+    for file in kept:
+        file.chmod(0o644)  # whoever installs the package for others
+    card["files"] = {f.relative_to(target).as_posix(): file_sha256(f) for f in kept}
+    with whole_file(target / "card.json") as part:
+        part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{target}: {sum(f.stat().st_size for f in kept):,} bytes\n{json.dumps(card['metrics'], indent=1)}")
+
+
+if __name__ == "__main__":
+    tyro.cli(make)
