@@ -36,7 +36,7 @@ LIMITS = [
     "The labels are PBE(+U) values of the Materials Project: no experiments, and not the OptB88vdW values of JARVIS-DFT. Gaps of PBE are smaller than measured ones.",
     "The training crystals are relaxed and ordered. The model has not seen strained or distorted ones, surfaces, defects or molecules; it is no force field.",
     "The sample was chosen for other purposes and is no random draw. Intervals hold for crystals like those of the sample; one that is farther from the training crystals than 99 % of the validation crystals is told, with a warning.",
-    "The validation crystals that calibrate the intervals have chosen the epoch as well, which makes intervals a little too narrow.",
+    "The validation crystals that calibrate the intervals have chosen the epoch as well, which flatters them a little: see the share of test labels that they hold.",
 ]
 LICENCE = """The weights are under the licence of the package, Apache 2.0. They were learned from data of the Materials Project, licensed under Creative Commons Attribution 4.0 (CC BY 4.0), https://creativecommons.org/licenses/by/4.0/.
 Cite A. Jain et al., APL Materials 1, 011002 (2013), and the papers of each property that the page "The sample" lists."""
