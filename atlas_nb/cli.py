@@ -206,8 +206,9 @@ def describe_run(folder: Path) -> str:
             lines += [f"{part}: {p.label}: MAE {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in properties]
     return "\n".join(lines)
 
-# %% ../nbs/60_cli.ipynb #1c6aa0a1
-COMMANDS = {"train": Train, "tune": Tune, "benchmark": Benchmark, "predict": Predict, "pretrained": Pretrained, "profile": Profile, "data": Data, "download": Download, "info": Info}
+# %% ../nbs/60_cli.ipynb #9d863a81
+COMMANDS = {"train": Train, "tune": Tune, "benchmark": Benchmark, "predict": Predict, "pretrained": Pretrained,
+            "profile": Profile, "data": Data, "download": Download, "info": Info}  # fmt: skip
 
 
 def main(

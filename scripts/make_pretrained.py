@@ -27,26 +27,40 @@ from atlas_nb.models.ensemble import load_ensemble
 from atlas_nb.run import MEMBERS, MODEL
 
 NAME = "materials_project"
-RECIPE = Train(property=("formation_energy", "band_gap", "bulk_modulus", "shear_modulus"), model="cgcnn", ensemble="shared", members=5, max_epochs=40, run_dir=Path("runs/pretrained"))
+RECIPE = Train(
+    property=("formation_energy", "band_gap", "bulk_modulus", "shear_modulus"),
+    model="cgcnn",
+    ensemble="shared",
+    members=5,
+    max_epochs=40,
+    run_dir=Path("runs/pretrained"),
+)
 
 TARGET = Path(__file__).parent.parent / "atlas_nb" / "pretrained"
 SAMPLE = Path(__file__).parent.parent / "atlas_nb" / "data" / "sample" / "mp_6k.npz"
 FEW = 10  # training crystals with an element, below which it is called rare
 LIMITS = [
-    "The labels are PBE(+U) values of the Materials Project: no experiments, and not the OptB88vdW values of JARVIS-DFT. Gaps of PBE are smaller than measured ones.",
+    "The labels are PBE(+U) values of the Materials Project: no experiments, and not the OptB88vdW values of JARVIS-DFT. "
+    "Gaps of PBE are smaller than measured ones.",
     "The training crystals are relaxed and ordered. The model has not seen strained or distorted ones, surfaces, defects or molecules; it is no force field.",
-    "The sample was chosen for other purposes and is no random draw. Intervals hold for crystals like those of the sample; one that is farther from the training crystals than 99 % of the validation crystals is told, with a warning.",
-    "The validation crystals that calibrate the intervals have chosen the epoch as well, which flatters them a little: see the share of test labels that they hold.",
+    "The sample was chosen for other purposes and is no random draw. Intervals hold for crystals like those of the sample; "
+    "one that is farther from the training crystals than 99 % of the validation crystals is told, with a warning.",
+    "The validation crystals that calibrate the intervals have chosen the epoch as well, "
+    "which flatters them a little: see the share of test labels that they hold.",
 ]
-LICENCE = """The weights are under the licence of the package, Apache 2.0. They were learned from data of the Materials Project, licensed under Creative Commons Attribution 4.0 (CC BY 4.0), https://creativecommons.org/licenses/by/4.0/.
-Cite A. Jain et al., APL Materials 1, 011002 (2013), and the papers of each property that the page "The sample" lists."""
+LICENCE = (
+    "The weights are under the licence of the package, Apache 2.0. They were learned from data of the Materials Project, "
+    "licensed under Creative Commons Attribution 4.0 (CC BY 4.0), https://creativecommons.org/licenses/by/4.0/.\n"
+    'Cite A. Jain et al., APL Materials 1, 011002 (2013), and the papers of each property that the page "The sample" lists.'
+)
 
 
 def command(options: dict) -> str:
     "The command that trains so, with what differs from the usual."
     usual, words = {f.name: f.default for f in fields(Train)}, ["atlas-nb train"]
     for name, value in options.items():
-        if name in usual and name not in ("progress", "run_dir", "resume") and value != (list(usual[name]) if isinstance(usual[name], tuple) else usual[name]):
+        same = list(usual.get(name)) if isinstance(usual.get(name), tuple) else usual.get(name)
+        if name in usual and name not in ("progress", "run_dir", "resume") and value != same:
             flag = f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
             words.append(flag if isinstance(value, bool) else f"{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
     return " ".join(words)
@@ -66,7 +80,8 @@ def history(folder: Path) -> dict:
     tables = [pd.read_csv(path) for path in sorted((folder / MEMBERS).glob("*/history.csv"))]
     best = [int(table.epoch[table.val_loss.idxmin()]) for table in tables]
     threads = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    return {"epochs": sum(map(len, tables)), "best_epoch": best[0] if len(best) == 1 else best, "minutes": round(sum(t.seconds.sum() for t in tables) / 60, 1),
+    best = best[0] if len(best) == 1 else best
+    return {"epochs": sum(map(len, tables)), "best_epoch": best, "minutes": round(sum(t.seconds.sum() for t in tables) / 60, 1),
             "threads": threads["threads"], "date": threads["date"][:10], "gpu": threads["gpu"]}  # fmt: skip
 
 
@@ -79,7 +94,7 @@ def make_card(uq, ds, folder: Path, name: str) -> dict:
     metrics = {
         p.name: {
             "label": p.label,
-            **{part: {what: float(table.at[p.name, what]) for what in ("mae", "coverage_90", "width_90")} | {"n": int(table.at[p.name, "n"])} for part, table in judged.items()},
+            **{part: {what: numbers.at[p.name, what].item() for what in ("mae", "coverage_90", "width_90", "n")} for part, numbers in judged.items()},
             "baselines": {of: float(mae) for of, mae in others[p.label].items() if not of.startswith(mine)},
         }
         for p in uq.trained()

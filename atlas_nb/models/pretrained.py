@@ -20,16 +20,19 @@ from .registry import ModelError
 FOLDER = Path(str(files("atlas_nb"))) / "pretrained"  # a folder for each model, as `EnsembleUQ.save` writes it, and its card
 CARD_FILE = "card.json"
 
-# %% ../../nbs/49_models.pretrained.ipynb #cc5eec2b
+# %% ../../nbs/49_models.pretrained.ipynb #2c113b9f
 class ModelCard(dict):
     "Data, split, training, metrics, limits and licence of a model, and the sha256 of its files; Markdown where it is shown."
 
     def __str__(self) -> str:
         model, data, split, training, limits = (self[part] for part in ("model", "data", "split", "training", "limits"))
-        parts = ", ".join(f"{split[part]:,} {name}" for part, name in (("train", "to learn from"), ("val", "to choose the epoch and to calibrate"), ("test", "to judge, once")))
+        said = {"train": "to learn from", "val": "to choose the epoch and to calibrate", "test": "to judge, once"}
+        parts = ", ".join(f"{split[part]:,} {purpose}" for part, purpose in said.items())
+        took = f"{training['minutes']:.0f} minutes on {training['threads']} thread{'s' * (training['threads'] > 1)}"
         return f"""# {self["name"]}
 
-Predicts {", ".join(m["label"] for m in self["metrics"].values())}. {model["kind"]}, EnsembleUQ of the form "{model["form"]}", {model["parameters"]:,} parameters; trained on {self["date"]}, atlas_nb {self["atlas_nb"]}.
+Predicts {", ".join(m["label"] for m in self["metrics"].values())}.
+{model["kind"]}, EnsembleUQ of the form "{model["form"]}", {model["parameters"]:,} parameters; trained on {self["date"]}, atlas_nb {self["atlas_nb"]}.
 
 ## How good
 
@@ -41,7 +44,7 @@ An interval is right if it holds the label. Baselines were fitted on the same tr
 
 - Data: {data["name"]}, sha256 `{data["sha256"]}`
 - Split: {split["method"]}; crystals: {parts}; sha256 `{split["sha256"]}`
-- Training: `{training["command"]}`, best epoch {training["best_epoch"]} of {training["epochs"]}, {training["minutes"]:.0f} minutes on {training["threads"]} thread{"s" * (training["threads"] > 1)}
+- Training: `{training["command"]}`, best epoch {training["best_epoch"]} of {training["epochs"]}, {took}
 
 ## Where not to trust it
 
@@ -83,7 +86,7 @@ def read_card(
             raise ModelError(f"{folder / name}: missing or damaged, its sha256 is not the one in {CARD_FILE}; {remedy}")
     return card
 
-# %% ../../nbs/49_models.pretrained.ipynb #5536f723
+# %% ../../nbs/49_models.pretrained.ipynb #d1a2bcfc
 def cards() -> dict[Path, ModelCard]:  # folder -> card
     "All models that ship."
     return {path.parent: read_card(path.parent) for path in sorted(FOLDER.glob(f"*/{CARD_FILE}"))}
@@ -108,7 +111,8 @@ def pretrained() -> pd.DataFrame:  # a row for each property
         about = {"model": card["name"], "kind": f"{card['model']['kind']}, {card['model']['form']}"}
         for name, m in card["metrics"].items():
             test, others = m["test"], {f"MAE of {of}": mae for of, mae in m["baselines"].items()}
-            rows[name] = {"what it is": m["label"], **about, "MAE": test["mae"], **others, "in 90 %": test["coverage_90"], "n": test["n"], "sha256": file_sha256(folder / CARD_FILE)[:12]}
+            measured = {"MAE": test["mae"], **others, "in 90 %": test["coverage_90"], "n": test["n"]}
+            rows[name] = {"what it is": m["label"], **about, **measured, "sha256": file_sha256(folder / CARD_FILE)[:12]}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("property")
 
 # %% ../../nbs/49_models.pretrained.ipynb #de675af9
