@@ -24,7 +24,7 @@ from .neighbors import KERNELS, find_edges
 from .records import Fingerprint, as_chunk, chunks, fingerprint, pack_records
 from .store import GraphStore, StoreError, StoreWriter, open_store, store_folder, store_lock
 
-# %% ../../nbs/24_graphs.builder.ipynb #3ca07d87
+# %% ../../nbs/24_graphs.builder.ipynb #713b81e6
 @dataclass(frozen=True)
 class CrystalGraphBuilder:
     "Turns crystals into graphs. The defaults are CGCNN's 12 nearest neighbours within 8 Å, with whole shells."
@@ -32,6 +32,7 @@ class CrystalGraphBuilder:
     max_neighbors: "int | None" = 12  # edges to each atom, whole shells kept; None takes all within the cutoff
     ties: str = "keep"  # "keep": equally far neighbours stay together; "cut": `max_neighbors` is a strict cap
     symmetric: bool = False  # add edges until each comes in both directions
+    asymmetric_unit: bool = False  # one node for all atoms that a symmetry maps onto one another
     kernel: str = field(default="auto", compare=False)  # whose search: "auto", "pymatgen", "vesin", "matscipy", "ase"; graphs are the same
 
     def __post_init__(self):
@@ -39,17 +40,20 @@ class CrystalGraphBuilder:
             raise ValueError(f"cutoff must be a positive number of angstrom, got {self.cutoff}")
         if self.max_neighbors is not None and not int(self.max_neighbors) == self.max_neighbors >= 1:
             raise ValueError(f"max_neighbors must be a whole number, at least 1, or None for all within the cutoff, got {self.max_neighbors}")
-        for name, kind in (("cutoff", float), ("max_neighbors", int), ("symmetric", bool)):  # 8 and 8.0 make one graph, and have one name
+        for name, kind in (("cutoff", float), ("max_neighbors", int), ("symmetric", bool), ("asymmetric_unit", bool)):  # 8 and 8.0 make one graph, and have one name
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, kind(getattr(self, name)))
         if self.ties not in ("keep", "cut"):
             raise ValueError(f"ties must be 'keep' or 'cut', got {self.ties!r}")
+        if self.asymmetric_unit and self.ties == "cut" and self.max_neighbors is not None:
+            raise ValueError("with asymmetric_unit, ties must be 'keep': where a shell is cut, equivalent atoms have different neighbours")
         if self.kernel not in ("auto", *KERNELS):
             raise ValueError(f"kernel must be auto, {', '.join(KERNELS)}, got {self.kernel!r}")
 
     def config(self) -> dict:  # plain values, from which `CrystalGraphBuilder(**config)` is the same builder
         "All that decides what a graph is; not the kernel, which does not."
-        return {"cutoff": self.cutoff, "max_neighbors": self.max_neighbors, "ties": self.ties, "symmetric": self.symmetric}
+        unit = {"asymmetric_unit": True} if self.asymmetric_unit else {}  # named only where it is asked for, so that what was saved before keeps its name
+        return {"cutoff": self.cutoff, "max_neighbors": self.max_neighbors, "ties": self.ties, "symmetric": self.symmetric, **unit}
 
     def structure_to_graph(
         self,
@@ -57,6 +61,8 @@ class CrystalGraphBuilder:
     ) -> CrystalGraph:
         "The graph of one crystal. What is no crystal is a `CrystalError`."
         crystal = as_crystal(structure)
+        if self.asymmetric_unit:
+            return self.structures_to_store([crystal])[0]
         frac, n = crystal.frac - np.floor(crystal.frac), len(crystal.numbers)
         edges = find_edges(np.array([n]), frac, crystal.lattice[None], kernel=self.kernel, **self.config())
         if edges.errors:

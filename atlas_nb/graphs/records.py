@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ATOM', 'FIELDS', 'FORMAT', 'Chunk', 'as_chunk', 'chunks', 'Records', 'pack_records', 'Fingerprint', 'fingerprint']
 
-# %% ../../nbs/21_graphs.records.ipynb #8a397ba6
+# %% ../../nbs/21_graphs.records.ipynb #8964a9d9
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data.crystal import Crystal
 from .neighbors import find_edges, starts
+from .symmetry import leave_out_equivalent
 
 # %% ../../nbs/21_graphs.records.ipynb #b7b3e9cc
 class Chunk(NamedTuple):
@@ -47,8 +48,8 @@ def chunks(
     if chunk:
         yield chunk
 
-# %% ../../nbs/21_graphs.records.ipynb #ff970e53
-ATOM = np.dtype([("frac", "<f8", 3), ("z", "u1"), ("degree", "<i2")])  # the degree, how many neighbours it has, says the centres of the edges
+# %% ../../nbs/21_graphs.records.ipynb #349a45f3
+ATOM = np.dtype([("frac", "<f8", 3), ("z", "u1"), ("degree", "<i2")])  # the degree, how many neighbours it has, says the centres of the edges; below 0 whose equivalent it is
 FIELDS = {  # of a record, in their order, and how many there are of each; the id stands behind them
     "cell": (np.dtype(("<f8", (3, 3))), "crystals"),
     "atom": (ATOM, "atoms"),
@@ -78,6 +79,7 @@ def _blocks(size):
 
 def pack_records(
     chunk: Chunk,
+    asymmetric_unit: bool = False,  # edges of one atom of each [orbit](21_graphs.symmetry.ipynb) only
     **options,  # to `find_edges`: cutoff, max_neighbors, ties, symmetric, kernel
 ) -> Records:
     "The graphs of a chunk, as bytes."
@@ -87,11 +89,13 @@ def pack_records(
         atoms = slice(before, before := before + int(size.sum()))
         frac = chunk.frac[atoms] - np.floor(chunk.frac[atoms])  # inside the cell, so that the images of neighbours have small numbers
         edges = find_edges(size, frac, lattice, **options)
+        if asymmetric_unit:
+            edges = leave_out_equivalent(edges, size, chunk.numbers[atoms], frac, lattice)
         atom = np.empty(len(frac), dtype=ATOM)
         atom["frac"], atom["z"], atom["degree"] = frac, chunk.numbers[atoms], edges.degree
         arrays = {"cell": lattice, "atom": atom, "neighbor": edges.neighbor, "shift": edges.shift}
         n = starts(size)
-        m = starts(edges.degree)[n]
+        m = starts(np.maximum(edges.degree, 0))[n]
         bounds = {"crystals": np.arange(len(n)), "atoms": n, "edges": m}
         columns = [_cut_up(arrays[name], bounds[count] * kind.itemsize) for name, (kind, count) in FIELDS.items()]
         records = [*zip(*columns, [i.encode("utf-8", "surrogatepass") for i in chunk.ids[first:last]])]

@@ -6,7 +6,7 @@
 __all__ = ['RESIDENT', 'BATCH', 'SHARD', 'StoreError', 'Shard', 'as_shard', 'GraphStore', 'StoredCrystals', 'StoreWriter',
            'store_lock', 'store_folder', 'save_store', 'open_store']
 
-# %% ../../nbs/23_graphs.store.ipynb #88cf9224
+# %% ../../nbs/23_graphs.store.ipynb #f18de001
 import json
 import mmap
 import re
@@ -30,6 +30,7 @@ from ..files import file_sha256, whole_folder
 from .graph import CrystalGraph, assemble
 from .neighbors import starts
 from .records import FIELDS, FORMAT, Records
+from .symmetry import asymmetric_unit
 
 # %% ../../nbs/23_graphs.store.ipynb #51026037
 class StoreError(ValueError):
@@ -129,7 +130,7 @@ class _Shards:
             for s in self.shards:
                 s.mapped.madvise(mmap.MADV_DONTNEED)
 
-# %% ../../nbs/23_graphs.store.ipynb #bdf80d90
+# %% ../../nbs/23_graphs.store.ipynb #39828b16
 class GraphStore(_Shards):
     "Crystal graphs in shards. `store[i]` is one `CrystalGraph`, `store.batch(indices)` a batch of them."
 
@@ -159,7 +160,7 @@ class GraphStore(_Shards):
         return GraphStore, (self.shards, self.fingerprint, self.options, self.skipped)
 
     def sizes(self) -> np.ndarray:  # [graphs, 2] int64
-        "Numbers of atoms and edges of all graphs, which are known without reading them."
+        "Numbers of atoms and edges of all graphs, which are known without reading them; of all atoms, also where a graph has a node for each orbit only."
         return np.concatenate([np.zeros((0, 2), dtype=np.int64), *(np.diff(s.ptr[:, 1:], axis=0) for s in self.shards)])
 
     @property
@@ -176,28 +177,36 @@ class GraphStore(_Shards):
         fields, ids, n, m = self._gather(indices, FIELDS)
         if y is not None and len(y) != len(ids):
             raise ValueError(f"{len(y)} labels for {len(ids)} graphs")
-        return _as_batch(fields, ids, n, m, y)
+        return _as_batch(fields, ids, n, m, y, self.options.get("asymmetric_unit", False))
 
     def ids(self) -> list[str]:  # of all crystals
         "What the crystals are called."
         return [id for i in range(0, len(self), 4096) for id in self._gather(range(i, min(i + 4096, len(self))), ())[1]]
 
 
-# %% ../../nbs/23_graphs.store.ipynb #45f0925b
-def _as_batch(fields, ids, n, m, y):
+# %% ../../nbs/23_graphs.store.ipynb #ce4f8f6f
+def _as_batch(fields, ids, n, m, y, reduced):
     "A torch-geometric batch of `CrystalGraph` made from what is concatenated already; it can be taken apart again."
-    atoms, edges = starts(n), starts(m)
+    atoms, edges, atom, shift = starts(n), starts(m), fields["atom"], fields["shift"]
     edge_index = np.empty((2, int(edges[-1])), dtype=np.int64)
     np.add(fields["neighbor"], np.repeat(atoms[:-1], m), out=edge_index[0])
-    edge_index[1] = np.repeat(np.arange(atoms[-1]), fields["atom"]["degree"])
-    data = {"z": fields["atom"]["z"].astype(np.int64), "frac": fields["atom"]["frac"].copy(), "cell": fields["cell"], "edge_index": edge_index, "edge_shift": fields["shift"],
-            "batch": np.repeat(np.arange(len(n)), n), "ptr": atoms}  # fmt: skip
+    edge_index[1] = np.repeat(np.arange(atoms[-1]), np.maximum(atom["degree"], 0))
+    crystal, more = np.repeat(np.arange(len(n)), n), {}
+    if reduced:
+        kept, more["multiplicity"], edge_index, shift = asymmetric_unit(atom["degree"], atoms[crystal], atom["frac"], edge_index, shift)
+        atom, crystal = atom[kept], crystal[kept]
+        n = np.bincount(crystal, minlength=len(n))
+        atoms = starts(n)
+    data = {"z": atom["z"].astype(np.int64), "frac": atom["frac"].copy(), "cell": fields["cell"], "edge_index": edge_index, "edge_shift": shift,
+            "batch": crystal, "ptr": atoms, **more}  # fmt: skip
     data = {name: torch.from_numpy(array) for name, array in data.items()} | {"id": ids} | ({} if y is None else {"y": y})
     ptr, by_edge, (each, none) = data["ptr"], torch.from_numpy(edges), _counted(len(n))
     batch = assemble(BATCH, data)
     batch._store.__dict__["_num_nodes"] = n.tolist()
     slices = {"z": ptr, "frac": ptr, "cell": each, "id": each, "edge_index": by_edge, "edge_shift": by_edge}
     increments = {"z": none, "frac": none, "cell": none, "id": None, "edge_index": ptr[:-1], "edge_shift": none}
+    if reduced:
+        slices["multiplicity"], increments["multiplicity"] = ptr, none
     if y is not None:
         slices["y"], increments["y"] = each, none
     batch.__dict__.update(_num_graphs=len(n), _slice_dict=slices, _inc_dict=increments)
