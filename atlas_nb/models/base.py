@@ -28,7 +28,7 @@ from ..graphs.builder import CrystalGraphBuilder
 from .heads import combine, make_head, read_scores
 from .layers import AtomRef, TargetScale, count_atoms, make_readout
 
-# %% ../../nbs/32_models.base.ipynb #34737e89
+# %% ../../nbs/32_models.base.ipynb #b1690a22
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`. Further methods stand below, each beside its example."
 
@@ -86,15 +86,15 @@ class PropertyModel(nn.Module):
         batch,
     ) -> dict[str, Tensor]:  # what `forward` gives
         "Readout, heads, units."
-        crystal, n_crystals = batch.graph_of_node, batch.num_crystals
+        atoms = batch.graph_of_node, batch.num_crystals, batch.get("multiplicity")
         extensive, values = self.hparams["readout"] == "sum", {}
-        rows = v if extensive else self.readout(v, crystal, n_crystals)
-        references = self.references(batch.z, crystal, n_crystals) if self.hparams["atom_ref"] else None
+        rows = v if extensive else self.readout(v, *atoms)
+        references = self.references(batch.z, *atoms) if self.hparams["atom_ref"] else None
         for i, p in enumerate(self.properties):  # each apart, so that a loss on one property never touches another's head
             raw = self.heads[p.name](rows)
-            members = [self.readout(x, crystal, n_crystals) if extensive else x for x in (raw if isinstance(raw, list) else [raw])]
+            members = [self.readout(x, *atoms) if extensive else x for x in (raw if isinstance(raw, list) else [raw])]
             members = [read_scores(x, self.hparams.get("spread", False)) for x in members]
-            size = count_atoms(crystal, n_crystals) if extensive else 1  # of an extensive property, what was said is a mean over atoms
+            size = count_atoms(*atoms) if extensive else 1  # of an extensive property, what was said is a mean over atoms
             for says in members:
                 mean = self.scale(says[""], i) if references is None else self.scale(says[""], i) + references[:, i]
                 says |= {name: value if name == "_df" else value * self.scale.std[i] * size for name, value in says.items() if name} | {"": mean * size}
@@ -118,7 +118,7 @@ def edge_weights(
     given = batch.get("edge_weight")
     return cutoff if given is None else given if cutoff is None else cutoff * given
 
-# %% ../../nbs/32_models.base.ipynb #ad4a3866
+# %% ../../nbs/32_models.base.ipynb #e7597217
 @torch.no_grad()
 def fit_statistics(
     model: PropertyModel,
@@ -127,8 +127,8 @@ def fit_statistics(
     "Learn what needs no gradient. A model that has it already, from an earlier training, keeps it and adds the new elements."
     labels, fractions, device = [], [], model.scale.mean.device
     for batch in batches:
-        crystal, n_crystals = batch.graph_of_node, batch.num_crystals
-        count = torch.zeros(n_crystals, 119, dtype=torch.float64, device=batch.z.device).index_put_((crystal, batch.z), torch.ones((), dtype=torch.float64, device=batch.z.device), accumulate=True)
+        count = torch.zeros(batch.num_crystals, 119, dtype=torch.float64, device=batch.z.device)
+        count.index_put_((batch.graph_of_node, batch.z), batch.get("multiplicity", torch.ones_like(batch.z)).double(), accumulate=True)
         atoms = count.sum(dim=1, keepdim=True)
         labels.append((batch.y / atoms if model.hparams["readout"] == "sum" else batch.y).to(device))
         fractions.append((count / atoms).to(device))

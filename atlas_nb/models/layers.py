@@ -6,13 +6,14 @@
 __all__ = ['READOUTS', 'TableFeatures', 'atom_embedding', 'EdgeLinear', 'NarrowLinear', 'GatedMLP', 'sum_at', 'mean_readout',
            'count_atoms', 'AttentionReadout', 'make_readout', 'BatchNorm', 'TargetScale', 'AtomRef', 'seeded']
 
-# %% ../../nbs/30_models.layers.ipynb #1f1c3d82
+# %% ../../nbs/30_models.layers.ipynb #7ad687b1
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 from torch_geometric.nn.aggr import AttentionalAggregation
+from torch_geometric.utils import softmax
 
 from ..data.crystal import SYMBOLS
 from ..graphs.elements import element_table
@@ -106,7 +107,7 @@ class GatedMLP(nn.Module):
             main, gate = deeper_main(silu(main)), deeper_gate(silu(gate))
         return silu(main) * torch.sigmoid(gate)
 
-# %% ../../nbs/30_models.layers.ipynb #5226df6b
+# %% ../../nbs/30_models.layers.ipynb #db05345c
 def sum_at(
     messages: Tensor,  # [m, w]
     target: Tensor,  # [m] int64, 0..n-1
@@ -120,13 +121,17 @@ def mean_readout(
     x: Tensor,  # [n, w], features of atoms
     crystal: Tensor,  # [n] int64, the crystal of each atom
     n_crystals: int,
+    multiplicity: "Tensor | None" = None,  # [n] int64, how many atoms each row stands for; None: one
 ) -> Tensor:  # [n_crystals, w]
     "Mean over the atoms of each crystal."
-    return sum_at(x, crystal, n_crystals) / count_atoms(crystal, n_crystals)[:, None]
+    x = x if multiplicity is None else x * multiplicity[:, None]
+    return sum_at(x, crystal, n_crystals) / count_atoms(crystal, n_crystals, multiplicity)[:, None]
 
 
-def count_atoms(crystal: Tensor, n_crystals: int) -> Tensor:  # [n_crystals] int64, at least 1
-    return torch.bincount(crystal, minlength=n_crystals).clamp(min=1)
+def count_atoms(crystal: Tensor, n_crystals: int, multiplicity: "Tensor | None" = None) -> Tensor:  # [n_crystals] int64, at least 1
+    if multiplicity is None:
+        return torch.bincount(crystal, minlength=n_crystals).clamp(min=1)
+    return multiplicity.new_zeros(n_crystals).index_add(0, crystal, multiplicity).clamp(min=1)
 
 
 class AttentionReadout(nn.Module):
@@ -136,14 +141,17 @@ class AttentionReadout(nn.Module):
         super().__init__()
         self.pool = AttentionalAggregation(nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)))
 
-    def forward(self, x: Tensor, crystal: Tensor, n_crystals: int) -> Tensor:  # as `mean_readout`
-        return self.pool(x, crystal, dim_size=n_crystals)
+    def forward(self, x: Tensor, crystal: Tensor, n_crystals: int, multiplicity: "Tensor | None" = None) -> Tensor:  # as `mean_readout`
+        if multiplicity is None:
+            return self.pool(x, crystal, dim_size=n_crystals)
+        share = softmax(self.pool.gate_nn(x) + multiplicity.to(x.dtype).log()[:, None], crystal, num_nodes=n_crystals)  # m equal atoms have exp(log m) times the weight of one
+        return sum_at(share * x, crystal, n_crystals)
 
 
 def make_readout(
     kind: str,  # "mean", "attention", or "sum"
     width: int,
-):  # called with features, crystal of each atom, number of crystals
+):  # called with features, crystal of each atom, number of crystals, and multiplicities where rows stand for several atoms
     "How the atoms of a crystal become one row. For \"sum\" that is the mean as well: the model multiplies by the atoms what came of it."
     if kind not in READOUTS:
         raise ValueError(f"unknown readout {kind!r}; known: {', '.join(READOUTS)}")
@@ -230,7 +238,7 @@ class TargetScale(nn.Module):
     ) -> Tensor:  # [B] float64, in the property's unit
         return score.double() * self.std[i] + self.mean[i]
 
-# %% ../../nbs/30_models.layers.ipynb #9c403b61
+# %% ../../nbs/30_models.layers.ipynb #18207798
 class AtomRef(nn.Module):
     "What each element brings to each property, by least squares."
 
@@ -264,8 +272,9 @@ class AtomRef(nn.Module):
         z: Tensor,  # [n] int64, atomic numbers
         crystal: Tensor,  # [n] int64, the crystal of each atom
         n_crystals: int,
+        multiplicity: "Tensor | None" = None,  # [n], how many atoms each row stands for; None: one
     ) -> Tensor:  # [n_crystals, P] float64, in the properties' units
-        return mean_readout(self.value.index_select(0, z), crystal, n_crystals)
+        return mean_readout(self.value.index_select(0, z), crystal, n_crystals, multiplicity)
 
 # %% ../../nbs/30_models.layers.ipynb #fb739e0d
 @contextmanager
