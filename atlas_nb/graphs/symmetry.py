@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['SYMPREC', 'orbits', 'leave_out_equivalent', 'asymmetric_unit']
 
-# %% ../../nbs/21_graphs.symmetry.ipynb #1a7ed326
+# %% ../../nbs/21_graphs.symmetry.ipynb #3249a620
+import os
+
 import numpy as np
 
 from .neighbors import PackedEdges, starts
 
-# %% ../../nbs/21_graphs.symmetry.ipynb #0fa0ff23
+# %% ../../nbs/21_graphs.symmetry.ipynb #0ddb7a26
 SYMPREC = 1e-3  # angstrom; atoms may be so far from where a symmetry puts them
 
 
@@ -22,6 +24,7 @@ def orbits(
     "Of each atom, the first that is equivalent to it: itself, where no symmetry is found."
     import spglib
 
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # else it writes to the terminal where it tries again with a smaller tolerance
     if len(numbers) == 1:
         return np.zeros(1, dtype=np.int64)
     try:
