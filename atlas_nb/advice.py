@@ -7,13 +7,14 @@ __all__ = ['WORTH', 'WORTH_MIB', 'STEPS', 'Job', 'timed', 'step_costs', 'graph_c
            'ms_a_batch', 'about_kernel', 'loader_grid', 'about_workers', 'about_batches', 'about_store',
            'half_precision', 'about_precision', 'about_batch_size', 'steppers', 'advise']
 
-# %% ../nbs/52_advice.ipynb #3cb49a86
+# %% ../nbs/52_advice.ipynb #4566327f
 import copy
 import logging
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def step_costs(
     costs = {name: p.wall / count for name, p in probes.items()}
     return {**costs, "the rest": max(whole / count - sum(costs.values()) + costs["batch"], 0.0)}
 
-# %% ../nbs/52_advice.ipynb #b4319d0a
+# %% ../nbs/52_advice.ipynb #84f2c74d
 def graph_costs(
     job: Job,
     crystals: int = 1000,  # so many of them are tried, spread over the whole
@@ -141,7 +142,7 @@ def search_neighbors(builder: CrystalGraphBuilder, crystals: list):
     "The search alone, in blocks as the builder does it."
     for first in range(0, len(crystals), 64):
         chunk = as_chunk(crystals[first : first + 64])
-        find_edges(chunk.size, chunk.frac - np.floor(chunk.frac), chunk.lattice, kernel=builder.kernel, **builder.config())
+        find_edges(chunk.size, chunk.frac - np.floor(chunk.frac), chunk.lattice, kernel=builder.kernel, **replace(builder, asymmetric_unit=False).config())
 
 
 def _some(job, count):

@@ -6,11 +6,11 @@
 __all__ = ['BARS', 'MOST_DRAWN', 'Catalog', 'facts', 'count_edges', 'many', 'number', 'ask', 'tell', 'bars', 'describe', 'pick',
            'explore_figure', 'still']
 
-# %% ../nbs/62_catalog.ipynb #c54c0787
+# %% ../nbs/62_catalog.ipynb #b886da34
 import textwrap
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,7 @@ from .draw import edge_table, plot_crystal
 from .graphs.builder import CrystalGraphBuilder
 from .graphs.dataset import CrystalPropertyDataset, label_matrix
 
-# %% ../nbs/62_catalog.ipynb #94caf362
+# %% ../nbs/62_catalog.ipynb #e1cc6686
 @dataclass(frozen=True)
 class Catalog:
     "Crystals with their labels, to be searched."
@@ -39,7 +39,7 @@ class Catalog:
     ) -> "Catalog":
         "What there is to search in `data`. Of a table of labels, all columns that are a registered property."
         if isinstance(data, CrystalPropertyDataset):
-            return cls(data.crystals, data.properties, data.y, data.builder)
+            return cls(data.crystals, data.properties, data.y, replace(data.builder, asymmetric_unit=False))  # all atoms are drawn
         if not (isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], pd.DataFrame)):
             raise ValueError(f"explore takes a CrystalPropertyDataset, or (crystals, labels) as load_data gives them, not {type(data).__name__}")
         crystals, labels = data

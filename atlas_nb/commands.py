@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-# %% ../nbs/60_commands.ipynb #63a39094
+# %% ../nbs/60_commands.ipynb #0ed9921d
 @dataclass
 class Train:
     "Train a model, evaluate it once on the test set beside two baselines, and keep everything in a run folder."
@@ -50,6 +50,7 @@ class Train:
     task_weights: Literal["equal", "learned"] = "equal"  # how several properties count in the loss
     cutoff: "float | None" = None  # longest edge of a graph, in angstrom; the model's own if not given
     max_neighbors: "int | None" = None  # edges to each atom, the last shell whole, 0 for all within the cutoff; the model's own if not given
+    asymmetric_unit: bool = False  # one node for all atoms that a symmetry maps onto one another: quicker to train, for all models but equivariant
     hparam: tuple[str, ...] = ()  # NAME=VALUE, one or several: hyperparameters of the model, such as width=32 or preset=medium
     seed: int = 0  # of the first weights, the order of the batches and the baselines; the split has its own, 0
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"  # where to compute; "auto" takes a CUDA GPU where there is one
@@ -248,14 +249,14 @@ def fit_baseline_run(options: Train, ds, folder):
 
     return judge
 
-# %% ../nbs/60_commands.ipynb #31ad711d
+# %% ../nbs/60_commands.ipynb #b03cdce0
 def chosen_builder(options: Train):
     "The graph builder of a model, but for what the options say."
     from dataclasses import replace
 
     from atlas_nb.models.registry import build_model
 
-    changes = {} if options.cutoff is None else {"cutoff": options.cutoff}
+    changes = {"asymmetric_unit": options.asymmetric_unit} | ({} if options.cutoff is None else {"cutoff": options.cutoff})
     if options.max_neighbors is not None:
         changes["max_neighbors"] = options.max_neighbors or None
     return replace(build_model(options.model, "formation_energy").builder, **changes)
@@ -358,7 +359,7 @@ def report(results, ds, folder):
             print(f"{p.title}: the MAE of {mine} is {results[mine][p.name]['mae'] / results['ExtraTrees'][p.name]['mae']:.2f} of ExtraTrees'")
     print(f"run folder: {folder}")
 
-# %% ../nbs/60_commands.ipynb #ef8b804b
+# %% ../nbs/60_commands.ipynb #d3212492
 @dataclass
 class Tune:
     "Search for good settings by validation, stopping early what does badly. Several processes with the same --storage share one search."
@@ -374,6 +375,7 @@ class Tune:
     storage: "Path | None" = None  # the file that the search is kept in; runs/<properties>-<model>-search.db if not given
     cutoff: "float | None" = None  # longest edge of a graph, in angstrom; the model's own if not given
     max_neighbors: "int | None" = None  # edges to each atom, 0 for all within the cutoff; the model's own if not given
+    asymmetric_unit: bool = False  # one node for all atoms that a symmetry maps onto one another: quicker to train, for all models but equivariant
     seed: int = 0  # of weights and orders
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"  # where to compute
     progress: bool = True  # show progress bars

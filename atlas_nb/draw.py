@@ -14,11 +14,13 @@ import pandas as pd
 from .data.crystal import SYMBOLS, Crystal
 from .graphs.graph import CrystalGraph, edge_vectors
 
-# %% ../nbs/61_draw.ipynb #427ca6ff
+# %% ../nbs/61_draw.ipynb #0feeb180
 def edge_table(
     graph: CrystalGraph,  # of one crystal
 ) -> pd.DataFrame:  # a row for each line to draw: center, neighbor (atoms), x, y, z (from one to the other) and distance (angstrom), the shortest first
     "Edges as lines. Within the cell the two directions of an edge are one line; an edge that leaves the cell goes to an image of its neighbour."
+    if "multiplicity" in graph:
+        raise ValueError("a graph of the asymmetric unit has no node for each atom to draw; take a builder without asymmetric_unit")
     neighbor, center = graph.edge_index.cpu().numpy()
     vector, inside = edge_vectors(graph).detach().cpu().numpy(), (graph.edge_shift == 0).all(dim=1).cpu().numpy()
     pair = pd.DataFrame({"a": np.minimum(center, neighbor), "b": np.maximum(center, neighbor)})

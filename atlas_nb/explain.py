@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['Explanation', 'explain', 'plot_explanation']
 
-# %% ../nbs/61_explain.ipynb #da15c965
+# %% ../nbs/61_explain.ipynb #41cecde6
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ class Explanation:
         total = pd.concat([self.atoms.groupby("element").contribution.sum(), self.bonds.groupby("elements").contribution.sum()])
         return total.sort_values(key=abs, ascending=False).rename(f"contribution ({self.property.unit})")
 
-# %% ../nbs/61_explain.ipynb #42dba24c
+# %% ../nbs/61_explain.ipynb #54354e75
 def explain(
     model: PropertyModel,
     structure,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
@@ -58,7 +58,8 @@ def explain(
     crystal, training = as_crystal(structure), model.training
     try:
         model.eval()
-        graph = model.builder.structures_to_store([crystal]).batch([0]).to(model.scale.mean.device)
+        whole = replace(model.builder, asymmetric_unit=False)  # each atom for itself
+        graph = whole.structures_to_store([crystal]).batch([0]).to(model.scale.mean.device)
         prediction, baseline, atoms, edges = _integrate(model, graph, property, steps)
     finally:
         model.train(training)

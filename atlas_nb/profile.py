@@ -12,7 +12,7 @@ from typing import Literal
 
 from .commands import Train, chosen_builder, chosen_hparams, chosen_split, named_property, read_data, say
 
-# %% ../nbs/60_profile.ipynb #42b049a5
+# %% ../nbs/60_profile.ipynb #1f6bd0bb
 @dataclass
 class Profile:
     "Measure where the time and memory of a training go, and say what to set otherwise."
@@ -33,6 +33,7 @@ class Profile:
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"  # where to compute
     cutoff: "float | None" = None  # longest edge of a graph, in angstrom; the model's own if not given
     max_neighbors: "int | None" = None  # edges to each atom, 0 for all within the cutoff; the model's own if not given
+    asymmetric_unit: bool = False  # one node for all atoms that a symmetry maps onto one another: quicker to train, for all models but equivariant
     hparam: tuple[str, ...] = ()  # NAME=VALUE, one or several: hyperparameters of the model
     progress: bool = True  # show progress bars
 

@@ -133,7 +133,7 @@ class InteractionBlock(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.gate(self.after(heard) * self.scale + self.skip(x))
 
-# %% ../../nbs/35_models.equivariant.ipynb #862a5dd4
+# %% ../../nbs/35_models.equivariant.ipynb #5cf0306f
 PRESETS = {  # irreps of the atoms, blocks
     "small": ("32x0e + 16x1o + 8x2e", 2),
     "medium": ("64x0e + 32x1o + 16x2e", 3),
@@ -171,6 +171,8 @@ class EquivariantGNN(PropertyModel):
         if n_blocks < 1 or n_radial < 1 or not scalars or hidden.lmax > 2:
             raise ValueError(f"need n_blocks and n_radial of at least 1, scalars (0e) and l up to 2; got {n_blocks}, {n_radial}, {irreps}")
         builder = CrystalGraphBuilder(5.0, None) if builder is None else builder
+        if builder.asymmetric_unit:
+            raise ValueError("the features of EquivariantGNN turn with the crystal, so equivalent atoms differ in them; take a builder without asymmetric_unit, or another model")
         hparams = dict(irreps=str(irreps), n_blocks=n_blocks, n_radial=n_radial, mean_neighbors=mean_neighbors, atom_features=atom_features,
                        readout=readout, atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)  # fmt: skip
         super().__init__(properties, builder, hparams)

@@ -16,7 +16,7 @@ import torch
 from ..models.base import PropertyModel
 from ..models.layers import mean_readout
 
-# %% ../../nbs/39_uncertainty.novelty.ipynb #815a5026
+# %% ../../nbs/39_uncertainty.novelty.ipynb #1603deda
 @torch.no_grad()
 def embed(
     model: PropertyModel,
@@ -28,7 +28,7 @@ def embed(
         model.eval()
         for batch in batches:
             batch = batch.to(model.scale.mean.device)
-            rows.append(mean_readout(model.encode(batch), batch.graph_of_node, batch.num_crystals).cpu())
+            rows.append(mean_readout(model.encode(batch), batch.graph_of_node, batch.num_crystals, batch.get("multiplicity")).cpu())
     finally:
         model.train(training)
     if not rows:
