@@ -49,7 +49,7 @@ class EdgeGatedConv(nn.Module):
         h = h + silu(self.norm_nodes(self.own(h) + heard))
         return h, None if self.norm_edges is None else e + silu(self.norm_edges(gate))
 
-# %% ../../nbs/35_models.alignn.ipynb #bd001c32
+# %% ../../nbs/35_models.alignn.ipynb #16c190bb
 def perceptron(
     basis: GaussianBasis,
     width: int,
@@ -77,7 +77,7 @@ class ALIGNN(PropertyModel):
         angle_cutoff: "float | None" = None,  # angstrom; longer bonds are in no pair; None: all are
         floor: float = 1.0,  # beside the sum of the gates; 1e-6 in the authors' code
         hidden: "int | None" = None,  # channels behind the mean over atoms; 0: none, as in the paper; None: that, or 48 for each of several heads
-        atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; or "pymatgen", properties of the elements
+        atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; "pymatgen", properties of the elements; or several, "embedding+pymatgen"
         readout: str = "mean",  # "mean", "attention", or "sum"
         atom_ref: bool = False,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"

@@ -44,7 +44,7 @@ class CGConv(nn.Module):
         heard = sum_at(message if weight is None else message * weight, edge_index[1], len(v))
         return softplus(v + self.norm_atoms(heard))
 
-# %% ../../nbs/33_models.cgcnn.ipynb #6b405276
+# %% ../../nbs/33_models.cgcnn.ipynb #f2032cd2
 class CGCNN(PropertyModel):
     "Crystal graph convolutional neural network (Xie & Grossman 2018)."
 
@@ -58,7 +58,7 @@ class CGCNN(PropertyModel):
         width: int = 64,  # channels of an atom
         n_conv: int = 3,  # convolutions
         hidden: "int | None" = None,  # channels behind the mean over atoms; None: 128, or 48 for each of several heads
-        atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; or "pymatgen", properties of the elements
+        atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; "pymatgen", properties of the elements; or several, "embedding+pymatgen"
         readout: str = "mean",  # "mean", "attention", or "sum"
         atom_ref: bool = False,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"

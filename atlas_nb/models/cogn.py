@@ -47,7 +47,7 @@ class DeepMessage(nn.Module):
         heard = sum_at(message if weight is None else message * weight, edge_index[1], len(v))
         return v + silu(self.to_atom(heard))
 
-# %% ../../nbs/35_models.cogn.ipynb #12d0be30
+# %% ../../nbs/35_models.cogn.ipynb #68a958b5
 class CoGN(PropertyModel):
     "Connectivity-optimised crystal graph network (Ruff et al. 2024)."
 
@@ -63,7 +63,7 @@ class CoGN(PropertyModel):
         layers: int = 5,  # of the network that makes a message
         n_radial: int = 32,  # Gaussians of a distance
         hidden: "int | None" = None,  # channels behind the mean over atoms; 0: none, as in the paper; None: that, or 48 for each of several heads
-        atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table
+        atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table; or several, "embedding+pymatgen"
         readout: str = "mean",  # "mean", "attention", or "sum"
         atom_ref: bool = False,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"

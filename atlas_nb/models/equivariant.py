@@ -133,7 +133,7 @@ class InteractionBlock(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.gate(self.after(heard) * self.scale + self.skip(x))
 
-# %% ../../nbs/35_models.equivariant.ipynb #5cf0306f
+# %% ../../nbs/35_models.equivariant.ipynb #819067a6
 PRESETS = {  # irreps of the atoms, blocks
     "small": ("32x0e + 16x1o + 8x2e", 2),
     "medium": ("64x0e + 32x1o + 16x2e", 3),
@@ -156,7 +156,7 @@ class EquivariantGNN(PropertyModel):
         n_blocks: "int | None" = None,
         n_radial: int = 8,  # Bessel functions of the distance
         mean_neighbors: float = 32.0,  # by the root of which sums over neighbours are divided; about how many there are
-        atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table
+        atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table; or several, "embedding+pymatgen"
         readout: str = "mean",  # "mean", "attention", or "sum"
         atom_ref: bool = True,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"

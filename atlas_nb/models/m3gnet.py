@@ -120,7 +120,7 @@ class M3GNetBlock(nn.Module):
         e = gated_update(self.to_edge, self.edge_weight, v, e, edge_index, radial, at_atoms=False)
         return v + gated_update(self.to_atom, self.atom_weight, v, e, edge_index, radial, at_atoms=True), e
 
-# %% ../../nbs/34_models.m3gnet.ipynb #8cf44466
+# %% ../../nbs/34_models.m3gnet.ipynb #be363b71
 class M3GNet(PropertyModel):
     "Materials graph network with three-body interactions (Chen & Ong 2022), in its form for properties."
 
@@ -138,7 +138,7 @@ class M3GNet(PropertyModel):
         three_body_cutoff: float = 4.0,  # angstrom
         l_max: int = 2,  # highest order of the three-body waves
         n_waves: int = 3,  # waves of each order
-        atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table
+        atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table; or several, "embedding+pymatgen"
         recompute: bool = False,  # keep of each block only what comes out while it learns, and compute the rest again: less memory, more time
         readout: str = "attention",  # "mean", "attention" (the paper's weighted mean), or "sum"
         atom_ref: bool = True,  # take out what each element brings
