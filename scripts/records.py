@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+"""Train what the pages on ablations and on records show, and write what came of it beside them.
+
+    python scripts/records.py --list                 what there is to train, and what is done
+    python scripts/records.py table curves           train what is missing of these groups
+    python scripts/records.py ablations --jobs 2     two at a time
+
+A training is a line of a recipe, and its result a file in nbs/benchmarks/records: the recipe, the errors, what it cost. One that is there is
+not trained again unless its recipe changed. The labels of the test part are withheld while a model learns and is chosen; those of the group
+"ablations", by which recipes are chosen, are never asked for at all.
+"""
+
+import argparse
+import json
+import re
+import warnings
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import process_time
+
+import joblib
+import numpy as np
+import torch
+
+from atlas_nb import __version__
+from atlas_nb.baselines import BASELINES, baseline_predictions, fit_baseline
+from atlas_nb.data.sources import load_sample
+from atlas_nb.files import cache_folder
+from atlas_nb.graphs.builder import CrystalGraphBuilder
+from atlas_nb.graphs.dataset import CrystalPropertyDataset
+from atlas_nb.models.registry import MODELS, load_model, transfer
+from atlas_nb.profiling import machine_line
+from atlas_nb.run import write_json
+from atlas_nb.trainer import Trainer
+
+RESULTS = Path(__file__).resolve().parent.parent / "nbs" / "benchmarks" / "records"
+SEEDS = (0, 1, 2)  # of a training; the split is always that of seed 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    "One training."
+
+    group: str
+    name: str  # within the group
+    properties: tuple  # learned at once
+    model: str  # of the registry, or a baseline
+    hparams: dict = field(default_factory=dict)
+    builder: dict = field(default_factory=dict)  # what is not the model's own
+    trainer: dict = field(default_factory=dict)
+    batch_size: int = 64
+    noise: float = 0.0  # angstrom, standard deviation of what each coordinate of a training crystal is moved by
+    start: "Recipe | None" = None  # whose trunk it begins with
+    size: "int | None" = None  # training crystals, the first of a random order; None: all
+    seed: int = 0
+
+    @property
+    def file(self) -> Path:
+        parts = [self.group, self.name, *self.properties, *([self.size] if self.size else []), self.seed]
+        return RESULTS / f"{re.sub('[^a-z0-9]+', '_', ' '.join(map(str, parts)).lower())}.json"
+
+    @property
+    def weights(self) -> Path:  # kept for whoever begins with them, and not with the results
+        return cache_folder() / "records" / self.file.stem
+
+    def plain(self) -> dict:
+        return json.loads(json.dumps(asdict(self)))
+
+    def result(self) -> "dict | None":  # None: not there, or of another recipe
+        if not self.file.exists():
+            return None
+        found = json.loads(self.file.read_text(encoding="utf-8"))
+        return found if found["recipe"] == self.plain() else None
+
+
+def dataset(recipe: Recipe, builder) -> CrystalPropertyDataset:
+    "The sample by the split of seed 0, with as many labelled training crystals as the recipe has."
+    crystals, labels = load_sample()
+    ds = CrystalPropertyDataset(crystals, labels, list(recipe.properties), builder).prepare()
+    if recipe.size:
+        train = ds.indices("train")
+        ds.y[np.random.default_rng(recipe.seed).permutation(train)[recipe.size :]] = np.nan
+    return ds
+
+
+def move_atoms(model, noise: float):
+    "In training, each atom is somewhere else each time."
+
+    def move(module, inputs):
+        batch = inputs[0]
+        if module.training:
+            inverse = torch.linalg.inv(batch.cell).index_select(0, batch.graph_of_node)
+            batch.frac = batch.frac + torch.einsum("ni,nij->nj", noise * torch.randn_like(batch.frac), inverse)
+
+    model.register_forward_pre_hook(move)
+
+
+def make_model(recipe: Recipe):
+    if recipe.start is not None:
+        if recipe.start.result() is None or not recipe.start.weights.exists():
+            train(recipe.start)
+        return transfer(load_model(recipe.start.weights), list(recipe.properties))
+    model = MODELS[recipe.model](list(recipe.properties), seed=recipe.seed, **recipe.hparams)
+    builder = CrystalGraphBuilder(**{**model.builder.config(), **recipe.builder})
+    return MODELS[recipe.model](list(recipe.properties), builder, seed=recipe.seed, **recipe.hparams)
+
+
+def learn(recipe: Recipe):
+    "A function that predicts a part of a data set, and what there is to say of the training."
+    if recipe.model in BASELINES:
+        ds = dataset(recipe, CrystalGraphBuilder())
+        start = process_time()
+        baseline = fit_baseline(recipe.model, ds.withheld("test"), recipe.seed)
+        return ds, lambda ds, part: baseline_predictions(baseline, ds, part), {"cpu_s": round(process_time() - start, 1)}
+    model = make_model(recipe)
+    ds = dataset(recipe, model.builder)
+    blind = ds.withheld("test")
+    if recipe.noise:
+        move_atoms(model, recipe.noise)
+    trainer = Trainer(model, accelerator="cpu", progress=False, **recipe.trainer)
+    start = process_time()
+    history = trainer.fit(blind.loader("train", batch_size=recipe.batch_size, seed=recipe.seed), blind.loader("val"))
+    said = {"cpu_s": round(process_time() - start, 1), "parameters": sum(p.numel() for p in model.parameters()), "best_epoch": int(history.val_loss.idxmin()) + 1}
+    model.save(recipe.weights)
+    return ds, lambda ds, part: trainer.predict(ds.loader(part)), said
+
+
+def train(recipe: Recipe) -> Recipe:
+    "Train, judge, write; the recipe itself. Test crystals are asked for after all is settled, and not at all where something is to be chosen."
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", RuntimeWarning)
+    ds, predict, said = learn(recipe)
+    parts = ("val",) if recipe.group == "ablations" else ("val", "test")
+    found = {"recipe": recipe.plain(), **said, "train": int(len(ds.indices("train"))), "atlas_nb": __version__, "machine": machine_line()}
+    for part in parts:
+        table = predict(ds, part)
+        found[part] = {p.name: float((table[p.name] - table[f"{p.name}_predicted"]).abs().mean()) for p in ds.properties}
+        if recipe.group == "table":
+            found[f"{part}_predicted"] = {p.name: [float(f"{x:.5g}") for x in table[f"{p.name}_predicted"]] for p in ds.properties}
+    RESULTS.mkdir(exist_ok=True)
+    write_json(recipe.file, found)
+    return recipe
+
+
+def with_(recipe: Recipe, name: str, **changes) -> Recipe:
+    "The same with a change; what is a dictionary is added to."
+    merged = {key: {**getattr(recipe, key), **value} if isinstance(value, dict) else value for key, value in changes.items()}
+    return replace(recipe, name=name, **merged)
+
+
+ENERGY = Recipe("ablations", "as it is", ("formation_energy",), "cgcnn", builder={"asymmetric_unit": True}, trainer={"max_epochs": 30})
+GAP = replace(ENERGY, properties=("band_gap",))
+MODULI = with_(replace(ENERGY, properties=("bulk_modulus", "shear_modulus")), "as it is", trainer={"max_epochs": 80})
+
+
+def ablations() -> "list[Recipe]":
+    "One change at a time."
+    changes = {
+        "as it is": {},
+        "embedding and table of the elements": {"hparams": {"atom_features": "embedding+pymatgen"}},
+        "table of the elements alone": {"hparams": {"atom_features": "pymatgen"}},
+        "references of the elements": {"hparams": {"atom_ref": True}},
+        "24 neighbours": {"builder": {"max_neighbors": 24}},
+        "weight decay 0.1": {"trainer": {"weight_decay": 0.1}},
+        "exponential average of weights": {"trainer": {"ema": 0.99}},
+        "equal average of weights": {"trainer": {"swa": 0.8}},
+        "Huber": {"trainer": {"loss": "huber"}},
+        "cosine": {"trainer": {"scheduler": "cosine"}},
+    }
+    everywhere = [with_(recipe, name, **change) for name, change in changes.items() for recipe in (MODULI, GAP, ENERGY)]
+    whole = replace(ENERGY, builder={})  # positions are moved, and orbits are not
+    return [
+        *everywhere,
+        replace(ENERGY, name="all properties at once", properties=ENERGY.properties + GAP.properties + MODULI.properties),
+        with_(MODULI, "from formation energy", start=ENERGY, trainer={"lr": 2e-3}),
+        with_(ENERGY, "width 128", hparams={"width": 128}),
+        with_(ENERGY, "five convolutions", hparams={"n_conv": 5}),
+        replace(whole, name="whole cells"),
+        replace(whole, name="whole cells, atoms moved by 0.02 Å", noise=0.02),
+        with_(ENERGY, "four times the epochs", trainer={"max_epochs": 120}),
+    ]
+
+
+GROUPS = {"ablations": ablations}
+
+
+def recipes(groups) -> "list[Recipe]":
+    "Those of the groups with each seed, the quick ones of a seed first in their order."
+    return [
+        replace(recipe, seed=seed, start=recipe.start and replace(recipe.start, seed=seed)) for group in groups for seed in SEEDS for recipe in GROUPS[group]()
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], help=", ".join(GROUPS))
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on one thread")
+    parser.add_argument("--list", action="store_true", help="say what is done, and train nothing")
+    options = parser.parse_args()
+    wanted = recipes(options.groups or GROUPS)
+    missing = [recipe for recipe in wanted if recipe.result() is None]
+    print(f"{len(wanted) - len(missing)} of {len(wanted)} trainings are done", flush=True)
+    if options.list:
+        for recipe in missing:
+            print(recipe.file.stem)
+        return
+    for recipe in joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")(joblib.delayed(train)(recipe) for recipe in missing):
+        print(recipe.file.stem, flush=True)
+
+
+if __name__ == "__main__":
+    main()
