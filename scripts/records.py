@@ -78,7 +78,7 @@ def dataset(recipe: Recipe, builder) -> CrystalPropertyDataset:
     crystals, labels = load_sample()
     ds = CrystalPropertyDataset(crystals, labels, list(recipe.properties), builder).prepare()
     if recipe.size:
-        train = ds.indices("train")
+        train, ds.y = ds.indices("train"), ds.y.copy()
         ds.y[np.random.default_rng(recipe.seed).permutation(train)[recipe.size :]] = np.nan
     return ds
 
