@@ -6,7 +6,7 @@
 __all__ = ['SHELLS', 'BASELINES', 'crystal_features', 'composition_features', 'Baseline', 'MeanBaseline', 'TreesBaseline',
            'fit_baseline', 'baseline_results', 'baseline_predictions', 'save_baseline', 'load_trained']
 
-# %% ../nbs/45_baselines.ipynb #5ba31f5b
+# %% ../nbs/45_baselines.ipynb #98fc0e0d
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +16,8 @@ import pandas as pd
 import torch
 
 from .data.crystal import Crystal, as_crystal
-from .data.properties import Property, get_properties, property_config, property_from_config
+from .data.properties import Property, TensorProperty, get_properties, property_config, property_from_config, whole_properties
+from .data.tensors import as_columns, as_matrix, isotropic, isotropic_parts
 from .evaluation import evaluate_predictions
 from .graphs.builder import CrystalGraphBuilder
 from .graphs.elements import ELEMENT_PROPERTIES, element_table
@@ -80,9 +81,9 @@ def _surroundings(batch, z, crystal, table):
     made |= {f"neighbours near {s:.2f}": at(np.exp(-(((scaled - s) / 0.15) ** 2))) for s in SHELLS}
     return made
 
-# %% ../nbs/45_baselines.ipynb #cb6071b4
+# %% ../nbs/45_baselines.ipynb #3c0925b0
 class Baseline:
-    "Base of the baselines: one regressor a property, fitted on the crystals that have the label."
+    "Base of the baselines: one regressor a property, or isotropic part of a tensor, fitted on the crystals that have the label."
 
     name = ""  # on the command line
     title = ""  # in a table
@@ -93,6 +94,7 @@ class Baseline:
         seed: int = 0,
     ):
         self.properties, self.seed, self.fitted = get_properties(properties), seed, {}
+        self.whole = whole_properties(self.properties)
 
     def features(self, crystals: Sequence[Crystal]) -> np.ndarray:  # [n, F]
         raise NotImplementedError
@@ -109,15 +111,27 @@ class Baseline:
         y: np.ndarray,  # [n, P] labels, NaN where missing
     ) -> "Baseline":  # itself
         "Fit one regressor for each property. One without any label is left out with a warning; all without is a `ValueError`."
-        there = ~np.isnan(y)
-        bare = [p.name for p, any_there in zip(self.properties, there.any(axis=0)) if not any_there]
-        if len(bare) == len(self.properties):
+        labels = {p: y[:, columns] for p, columns in self.whole.items()}
+        bare = [p.name for p, values in labels.items() if np.isnan(values).any(axis=1).all()]
+        if len(bare) == len(labels):
             raise ValueError(f"no training label for {', '.join(bare)}")
         if bare:
             warnings.warn(f"no training crystal has a label for {', '.join(bare)}; it will not be predicted", stacklevel=2)
-        x = self.features(crystals)
-        self.fitted = {p.name: self.learn(x[t], v[t]) for p, v, t in zip(self.properties, y.T, there.T) if t.any()}
+        x, self.fitted = self.features(crystals), {}
+        for p, values in labels.items():
+            there = ~np.isnan(values).any(axis=1)
+            targets = isotropic_parts(as_matrix(values, p)) if isinstance(p, TensorProperty) else values
+            self.fitted |= {name: self.learn(x[there], target[there]) for name, target in zip(self.targets(p), targets.T) if there.any()}
         return self
+
+    @staticmethod
+    def targets(p: Property) -> list[str]:
+        "The names of what is learned of a property."
+        return [f"{p.name}/{k}" for k in range(2 if p.rank == 4 else 1)] if isinstance(p, TensorProperty) else [p.name]
+
+    def trained(self) -> tuple[Property, ...]:
+        "The properties that it was fitted for, of tensors the components."
+        return tuple(c for p in self.whole if self.targets(p)[0] in self.fitted for c in p.components)
 
     def predict(
         self,
@@ -128,7 +142,11 @@ class Baseline:
             raise ValueError(f"this baseline was never fitted for {', '.join(p.name for p in self.properties)}")
         crystals = [as_crystal(s) for s in structures]
         x = self.features(crystals)
-        values = {name: self.answer(learned, x) for name, learned in self.fitted.items()}
+        values = {}
+        for p in whole_properties(self.trained()):
+            said = np.stack([self.answer(self.fitted[name], x) for name in self.targets(p)], axis=-1)
+            said = as_columns(isotropic(said), p) if isinstance(p, TensorProperty) else said
+            values |= {c.name: column for c, column in zip(p.components, said.T)}
         return checked(pd.DataFrame(values, index=pd.Index([c.id or c.formula for c in crystals], name="id")))
 
     def evaluate(
@@ -137,8 +155,9 @@ class Baseline:
         y: np.ndarray,  # [n, P] labels, NaN where missing
     ) -> dict[str, dict[str, float]]:  # property -> metrics
         "Metrics in the properties' units, of the properties it was fitted for."
-        there = [p.name in self.fitted for p in self.properties]
-        return evaluate_predictions(y[:, there], self.predict(crystals).to_numpy(), [p for p, t in zip(self.properties, there) if t])
+        known = self.trained()
+        there = [p in known for p in self.properties]
+        return evaluate_predictions(y[:, there], self.predict(crystals).to_numpy(), known)
 
     def config(self) -> dict:  # plain values
         return {"model": self.name, "properties": [property_config(p) for p in self.properties], "hparams": {"seed": self.seed}}
@@ -197,15 +216,13 @@ class TreesBaseline(Baseline):
 
 BASELINES: dict[str, type[Baseline]] = {b.name: b for b in (MeanBaseline, TreesBaseline)}
 
-# %% ../nbs/45_baselines.ipynb #1df1dc28
+# %% ../nbs/45_baselines.ipynb #5a0eed91
 def fit_baseline(
     name: str,  # one of `BASELINES`
     ds,  # `CrystalPropertyDataset`
     seed: int = 0,
 ) -> Baseline:
-    "A baseline fitted on the training part of a data set. A tensor, whose components depend on the axes, is a `ValueError`."
-    if tensors := sorted({p.part_of for p in ds.properties if p.part_of}):
-        raise ValueError(f"{', '.join(tensors)}: a tensor turns with its crystal, and what a baseline says does not; predict a scalar of it, such as bulk_modulus")
+    "A baseline fitted on the training part of a data set."
     indices = ds.indices("train")
     return BASELINES[name](ds.properties, seed).fit([ds.crystals[i] for i in indices], ds.y[indices])
 

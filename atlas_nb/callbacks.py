@@ -6,7 +6,7 @@
 __all__ = ['LOGGERS', 'Callback', 'in_notebook', 'ProgressBar', 'describe_curves', 'curves_png', 'LiveCurves', 'scalars',
            'TensorBoard', 'WandB', 'make_loggers', 'TrainingInterrupted', 'how_to_go_on', 'Signals', 'patient_worker']
 
-# %% ../nbs/46_callbacks.ipynb #547b0ee7
+# %% ../nbs/46_callbacks.ipynb #cc9b3cf5
 import html
 import multiprocessing
 import os
@@ -28,8 +28,8 @@ import pandas as pd
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .data.properties import Property
-from .evaluation import plot_curves
+from .data.properties import Property, whole_properties
+from .evaluation import error_name, plot_curves
 
 # %% ../nbs/46_callbacks.ipynb #fcebfc18
 class Callback:
@@ -55,7 +55,7 @@ class Callback:
     def on_end(self, trainer):
         "After the last step, and after an error or an interruption too."
 
-# %% ../nbs/46_callbacks.ipynb #d323f672
+# %% ../nbs/46_callbacks.ipynb #f89cca3f
 def in_notebook() -> bool:
     "Whether a Jupyter kernel runs this, so that there is somebody to show a widget to."
     ipython = sys.modules.get("IPython")
@@ -64,12 +64,13 @@ def in_notebook() -> bool:
 
 def _known(properties, row):
     "Those whose validation MAE is in a row of the history."
-    return [p for p in properties if f"val_{p.name}_mae" in row]
+    return [p for p in whole_properties(properties) if f"val_{p.name}_mae" in row]
 
 
 def _maes(properties, row):
-    "Such as \"validation MAE: formation_energy 0.1234 eV/atom, bulk_modulus 12.34 GPa\"."
-    return "validation MAE: " + ", ".join(f"{p.name} {row[f'val_{p.name}_mae']:.4g} {p.unit}".strip() for p in _known(properties, row))
+    "Such as \"validation MAE: formation_energy 0.1234 eV/atom, bulk_modulus 12.34 GPa\"; of a tensor the Frobenius error."
+    said = {name: ", ".join(f"{p.name} {row[f'val_{p.name}_mae']:.4g} {p.unit}".strip() for p in _known(properties, row) if error_name(p) == name) for name in ("MAE", "Frobenius error")}
+    return "; ".join(f"validation {name}: {errors}" for name, errors in said.items() if errors)
 
 
 class ProgressBar(Callback):

@@ -148,7 +148,7 @@ class Download:
         record = FileRecord.load(path)
         print(f"{path}: {record.size:,} bytes, sha256 {record.sha256}")
 
-# %% ../nbs/60_cli.ipynb #24155984
+# %% ../nbs/60_cli.ipynb #d3979e06
 @dataclass
 class Info:
     "Say what the package has: properties, models, data; or what a run folder holds."
@@ -191,19 +191,22 @@ def describe_run(folder: Path) -> str:
     import pandas as pd
 
     from atlas_nb.baselines import Baseline
+    from atlas_nb.data.properties import whole_properties
+    from atlas_nb.evaluation import error_name
     from atlas_nb.models.base import trained_properties
 
     model, is_ensemble = load_any(folder)
-    properties = model.trained() if is_ensemble else [p for p in model.properties if p.name in model.fitted] if isinstance(model, Baseline) else trained_properties(model)
+    properties = model.trained() if is_ensemble else model.trained() if isinstance(model, Baseline) else trained_properties(model)
+    properties = list(whole_properties(properties))
     lines = [f"{folder}: {f'{model.form} ensemble of {model.models[0].name}' if is_ensemble else model.name}, predicts {', '.join(p.label for p in properties)}", *([] if isinstance(model, Baseline) else [f"graphs: {model.builder}"])]
     if (folder / "history.csv").is_file():
         history = _readable(pd.read_csv, folder / "history.csv")
         best = history.loc[history["val_loss"].idxmin()]
         lines.append(f"{len(history)} epochs, {history.seconds.sum():.0f} s; best epoch {best['epoch']:.0f}, "
-                     + ", ".join(f"validation MAE {best[f'val_{p.name}_mae']:.4g} {p.unit}" for p in properties))  # fmt: skip
+                     + ", ".join(f"validation {error_name(p)} {best[f'val_{p.name}_mae']:.4g} {p.unit}" for p in properties))  # fmt: skip
     if (folder / "metrics.json").is_file():
         for part, metrics in _readable(lambda path: json.loads(path.read_text(encoding="utf-8")), folder / "metrics.json").items():
-            lines += [f"{part}: {p.label}: MAE {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in properties]
+            lines += [f"{part}: {p.label}: {error_name(p)} {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in properties]
     return "\n".join(lines)
 
 # %% ../nbs/60_cli.ipynb #9d863a81

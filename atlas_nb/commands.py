@@ -136,7 +136,7 @@ def say(text: str):
     if is_first():
         print(text)
 
-# %% ../nbs/60_commands.ipynb #2c392963
+# %% ../nbs/60_commands.ipynb #33ac8fbf
 def train_network(options: Train, ds, builder, hparams):
     "The model, and a function that trains it and gives another one, which judges it; what is wrong with the options shows before graphs are built."
     from atlas_nb.models.registry import build_model
@@ -242,7 +242,7 @@ def fit_baseline_run(options: Train, ds, folder):
     baseline.save(folder / MODEL)
 
     def judge(ds):
-        table, known = baseline_predictions(baseline, ds, "test"), [p for p in ds.properties if p.name in baseline.fitted]
+        table, known = baseline_predictions(baseline, ds, "test"), baseline.trained()
         metrics = evaluate_predictions(*(table[[f"{p.name}{end}" for p in known]].to_numpy() for end in ("", "_predicted")), known)
         run.evaluation("test", metrics, table, tuple(known))
         return {baseline.title: metrics}
@@ -345,18 +345,19 @@ def keep_skipped(labels, path, graphless=None):
     elif path.exists():
         path.unlink()  # of an earlier run
 
-# %% ../nbs/60_commands.ipynb #738200a3
+# %% ../nbs/60_commands.ipynb #8f1593d7
 def report(results, ds, folder):
     "Print the table of the test set and keep it in the run folder."
-    from atlas_nb.evaluation import metrics_table
+    from atlas_nb.data.properties import whole_properties
+    from atlas_nb.evaluation import error_name, metrics_table
 
     table = metrics_table(results, ds.properties)
     table.to_csv(folder / "table.csv")
     print(f"\nOn the test crystals, split {ds.split.method}:\n{table.round(3).to_string()}\n")
     *others, mine = results
-    for p in ds.properties:
+    for p in whole_properties(ds.properties):
         if "ExtraTrees" in others and p.name in results[mine]:
-            print(f"{p.title}: the MAE of {mine} is {results[mine][p.name]['mae'] / results['ExtraTrees'][p.name]['mae']:.2f} of ExtraTrees'")
+            print(f"{p.title}: the {error_name(p)} of {mine} is {results[mine][p.name]['mae'] / results['ExtraTrees'][p.name]['mae']:.2f} of ExtraTrees'")
     print(f"run folder: {folder}")
 
 # %% ../nbs/60_commands.ipynb #d3212492

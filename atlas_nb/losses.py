@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['LOSSES', 'ROOT2', 'LIKELIHOODS', 'NEEDS', 'EVIDENCE', 'evidential', 'PropertyLoss']
 
-# %% ../nbs/40_losses.ipynb #ed8e851b
+# %% ../nbs/40_losses.ipynb #90fdb23a
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Laplace, Normal, StudentT
 
-from .data.properties import Property
+from .data.properties import Property, whole_properties
 from .models.heads import bootstrap_weights
 from .models.layers import TargetScale
 
-# %% ../nbs/40_losses.ipynb #ec30c17d
+# %% ../nbs/40_losses.ipynb #df401014
 LOSSES = {
     "mae": lambda error: error.abs(),
     "mse": lambda error: error**2,
@@ -57,15 +57,19 @@ class PropertyLoss(nn.Module):
             raise ValueError(f"unknown loss {loss!r}; known: {', '.join([*LOSSES, *NEEDS])}")
         if weights == "learned" and loss not in LOSSES:
             raise ValueError(f"the loss {loss!r} learns the scale of each error already; leave the weights equal, or give them by name")
-        self.names, self.loss = [p.name for p in properties], loss
+        self.whole = whole_properties(properties)
+        self.names, self.loss = [p.name for p in self.whole], loss
+        if loss in NEEDS and len(self.whole) < len(properties):
+            raise ValueError(f"the loss {loss!r} is for scalars: a tensor has no spread; take one of {', '.join(LOSSES)}")
         self.log_scale = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in self.names} if weights == "learned" else {})
         weights = dict.fromkeys(self.names, 1.0) if weights in (None, "learned") else weights
         if not isinstance(weights, Mapping) or set(weights) != set(self.names) or not all(0 <= w < float("inf") for w in weights.values()) or not any(weights.values()):
             raise ValueError(f"weights must be 'learned', or give each of {', '.join(self.names)} a number from 0, not all of them 0; got {weights!r}")
         self.weights = dict(weights)
 
-    def known(self, y: Tensor, scale: TargetScale) -> Tensor:  # [B, P] bool, the labels that count: those of properties the model is trained for
-        return ~y.isnan() & scale.fitted
+    def known(self, y: Tensor, scale: TargetScale) -> Tensor:  # [B, properties] bool, the labels that count: those of properties the model is trained for
+        there = ~y.isnan() & scale.fitted
+        return there if len(self.whole) == there.shape[1] else torch.stack([there[:, columns].all(dim=1) for columns in self.whole.values()], dim=1)
 
     def count(
         self,
@@ -87,9 +91,9 @@ class PropertyLoss(nn.Module):
         known, total = self.known(y, scale), y.new_zeros(())
         members = [f"_member{k}" for k in range(len(predicted)) if f"{self.names[0]}_member{k}" in predicted] if self.training else []
         weights = torch.from_numpy(bootstrap_weights(ids, len(members))).to(y) if members and ids is not None else y.new_ones(len(y), max(len(members), 1))
-        for i, name in enumerate(self.names):
-            at = torch.nonzero(known[:, i])[:, 0]
-            terms = [self.each(predicted, name + member, at, y[:, i], scale.std[i]) for member in members or [""]]
+        for i, (p, columns) in enumerate(self.whole.items()):
+            name, at = p.name, torch.nonzero(known[:, i])[:, 0]
+            terms = [self.each(predicted, p, member, at, y[:, columns], scale.std[columns.start]) for member in members or [""]]
             term = (torch.stack(terms, dim=1) * weights.index_select(0, at)).sum() / len(terms)
             if self.training and len(self.log_scale):
                 s = self.log_scale[name]
@@ -97,9 +101,13 @@ class PropertyLoss(nn.Module):
             total = total + self.weights[name] * term
         return total / (self.count(y, scale) if count is None else count).clamp(min=torch.finfo(y.dtype).tiny)
 
-    def each(self, predicted: Mapping[str, Tensor], name: str, at: Tensor, y: Tensor, std: Tensor) -> Tensor:  # [labels]
+    def each(self, predicted: Mapping[str, Tensor], p: Property, member: str, at: Tensor, y: Tensor, std: Tensor) -> Tensor:  # [labels]
         "The loss of each label, of those `at` some places of the batch."
-        error = (predicted[name].index_select(0, at) - y.index_select(0, at)) / std
+        if len(p.components) > 1:
+            off = torch.stack([predicted[c.name] for c in p.components], dim=1).index_select(0, at) - y.index_select(0, at)
+            return LOSSES[self.loss](torch.linalg.vector_norm(off * off.new_tensor(p.counts).sqrt(), dim=1) / std)
+        name = p.name + member
+        error = (predicted[name].index_select(0, at) - y[:, 0].index_select(0, at)) / std
         if self.loss in LOSSES:
             return LOSSES[self.loss](error)
         spread = predicted[f"{name}_spread"].index_select(0, at) / std

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MODEL', 'MEMBERS', 'FREE', 'WRITTEN', 'environment', 'write_json', 'RunFolder', 'description', 'parity_figure']
 
-# %% ../nbs/43_run.ipynb #bd248ac1
+# %% ../nbs/43_run.ipynb #1f0eeb28
 import json
 import platform
 import shutil
@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from .checkpoint import FOLDER as CHECKPOINTS
-from .data.properties import Property
+from .data.properties import Property, whole_properties
 from .evaluation import plot_curves, plot_parity
 from .files import whole_file
 from .graphs.dataset import PartDataset
@@ -127,7 +127,7 @@ class RunFolder:
         predictions.to_csv(self.path / f"{part}.csv")
         _save(parity_figure(predictions, properties, part), self.path / ("parity.png" if part == "test" else f"parity_{part}.png"))
 
-# %% ../nbs/43_run.ipynb #2a29b499
+# %% ../nbs/43_run.ipynb #0255a42b
 def description(model: PropertyModel, settings: dict, train: PartDataset) -> dict:  # plain values
     "What a training is: equal descriptions, equal results, on one machine."
     data = {"fingerprint": train.fingerprint, "split": train.split.method, "split_sha256": train.split.hash, "train_crystals": len(train)}
@@ -146,12 +146,14 @@ def parity_figure(
     properties: tuple[Property, ...],
     title: str = "",
 ):  # -> the figure
-    "A parity plot for each property, side by side."
+    "A parity plot for each property, side by side; of tensors that of their eigenvalues."
     import matplotlib.pyplot as plt
 
+    properties = whole_properties(properties)
     fig, axes = plt.subplots(1, len(properties), figsize=(4.2 * len(properties), 4.4), layout="constrained", squeeze=False)
     for ax, p in zip(axes[0], properties):
-        plot_parity(predictions[p.name].to_numpy(), predictions[f"{p.name}_predicted"].to_numpy(), p, ax, title)
+        labels, said = (predictions[[c.name + end for c in p.components]].to_numpy() for end in ("", "_predicted"))
+        plot_parity(*((labels, said) if len(p.components) > 1 else (labels[:, 0], said[:, 0])), p, ax, title)
     return fig
 
 

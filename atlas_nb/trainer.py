@@ -246,7 +246,7 @@ class Keeper:
         sampler.batch_size, self.accumulate = smaller, whole // smaller
         warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}", stacklevel=2)
 
-# %% ../nbs/48_trainer.ipynb #d20d3c22
+# %% ../nbs/48_trainer.ipynb #898e3e6b
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result
 
 
@@ -304,7 +304,8 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         check_loader(self.model, train)
         self.model.fit_statistics(whole_batches(train, self.fabric.device))
         check_loader(self.model, val)
-        unlabelled = [p.name for p in self.model.properties if p not in trained_properties(self.model)]
+        known = trained_properties(self.model)
+        unlabelled = [p.name for p, columns in self.model.whole.items() if self.model.properties[columns.start] not in known]
         if unlabelled:
             warnings.warn(f"no training crystal has a label for {', '.join(unlabelled)}; the model will not predict it", stacklevel=3)
         for loader in (train, val):

@@ -6,7 +6,7 @@
 __all__ = ['AVERAGED', 'PROFILES', 'SPACE', 'TRAINER', 'Profile', 'get_profile', 'profiles_table', 'RangeTest', 'lr_range_test',
            'search', 'settings_of', 'open_study', 'trials_table']
 
-# %% ../nbs/49_tuning.ipynb #ecbe9380
+# %% ../nbs/49_tuning.ipynb #bef00ed3
 import copy
 import math
 import warnings
@@ -24,6 +24,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from torch.utils.data import DataLoader
 
 from .callbacks import Callback
+from .data.properties import whole_properties
+from .evaluation import evaluate_predictions
 from .graphs.dataset import CrystalPropertyDataset
 from .models.base import PropertyModel, trained_properties
 from .models.registry import MODELS, build_model
@@ -164,7 +166,7 @@ def lr_range_test(
     table = pd.DataFrame(watch.rows)
     return RangeTest(table, float(table.lr[table.smooth <= 1.5 * table.smooth.min()].max() / 30))
 
-# %% ../nbs/49_tuning.ipynb #f6e5ed40
+# %% ../nbs/49_tuning.ipynb #56f8e07e
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-3, 3e-2, log=True),
     "batch_size": CategoricalDistribution([32, 64]),
@@ -183,7 +185,7 @@ class _Report(Callback):
         self.trial, self.mads = trial, mads
 
     def on_epoch(self, trainer, row):
-        score = float(np.mean([row[f"val_{p.name}_mae"] / mad for p, mad in self.mads.items() if p in trained_properties(trainer.model)]))
+        score = float(np.mean([row[f"val_{p.name}_mae"] / mad for p, mad in self.mads.items() if p.components[0] in trained_properties(trainer.model)]))
         self.trial.report(score, row["epoch"])
         self.trial.set_user_attr("epochs", row["epoch"])
         if self.trial.should_prune():
@@ -213,7 +215,9 @@ def search(
     "Search for the settings with the lowest validation error."
     space = SPACE if space is None else space
     val, names = ds.loader("val"), [p.name for p in ds.properties]
-    mads = {p: float(np.nanmean(np.abs(y - np.nanmean(y)))) for p, y in zip(ds.properties, val.dataset.y.numpy().T) if not np.isnan(y).all()}
+    y = val.dataset.y.numpy()
+    labelled = {p: y[:, columns] for p, columns in whole_properties(ds.properties).items() if not np.isnan(y[:, columns]).all()}
+    mads = {p: evaluate_predictions(labels, labels, p.components)[p.name]["mad"] for p, labels in labelled.items()}
 
     def trial_score(trial):
         hparams, mine, batch = settings_of({name: _suggest(trial, name, choices) for name, choices in space.items()})

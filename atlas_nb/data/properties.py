@@ -62,7 +62,7 @@ class Property:
         "This property as the data set `source` has it."
         return replace(self, source=source)
 
-# %% ../../nbs/10_data.properties.ipynb #519358a2
+# %% ../../nbs/10_data.properties.ipynb #5fda4b13
 @dataclass(frozen=True)
 class TensorProperty(Property):
     "A symmetric tensor of a crystal. `low` is the least that an eigenvalue may be; no component is beyond `high`, up or down."
@@ -72,6 +72,12 @@ class TensorProperty(Property):
     def places(self) -> tuple[tuple[int, int], ...]:
         "Row and column of each component in the matrix."
         return tuple((i, j) for i in range(6) for j in range(i, 6)) if self.rank == 4 else ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        "How often each component stands in the whole tensor: what its square counts in the tensor's length."
+        shears = [1, 1, 1, 2, 2, 2] if self.rank == 4 else [1, 1, 1]
+        return tuple((1 if i == j else 2) * shears[i] * shears[j] for i, j in self.places)
 
     @property
     def components(self) -> tuple[Property, ...]:

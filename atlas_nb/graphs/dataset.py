@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['label_matrix', 'BatchSampler', 'PartDataset', 'CrystalPropertyDataset', 'measure_workers', 'fewest_workers']
 
-# %% ../../nbs/25_graphs.dataset.ipynb #7d417ab7
+# %% ../../nbs/25_graphs.dataset.ipynb #b72b655d
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import Batch
 
 from ..data.crystal import Crystal, unique_ids
-from ..data.properties import PROPERTIES, Property, get_properties
+from ..data.properties import PROPERTIES, Property, get_properties, whole_properties
 from ..data.sources import OnError
 from ..data.splits import PARTS, Split, split_by_formula
 from ..files import cache_folder
@@ -189,7 +189,7 @@ class _GraphLoader(DataLoader):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #4736e22d
+# %% ../../nbs/25_graphs.dataset.ipynb #c92e86b6
 class CrystalPropertyDataset:
     "Crystals with labels, ready to be learned from: `prepare()` makes the graphs, `loader(part)` hands them out in batches."
 
@@ -286,10 +286,10 @@ class CrystalPropertyDataset:
         other.y = np.where((self.part == part)[:, None], np.nan, self.y)
         return other
 
-    def summary(self) -> pd.DataFrame:  # rows: properties; columns: parts
+    def summary(self) -> pd.DataFrame:  # rows: properties, tensors whole; columns: parts
         "How many labels each part has."
-        counts = {part: (~np.isnan(self.y[self.part == part])).sum(axis=0) for part in PARTS}
-        return pd.DataFrame(counts, index=[p.label for p in self.properties])
+        there = {p.label: ~np.isnan(self.y[:, columns]).any(axis=1) for p, columns in whole_properties(self.properties).items()}
+        return pd.DataFrame({part: [t[self.part == part].sum() for t in there.values()] for part in PARTS}, index=list(there))
 
 
 def measure_workers(

@@ -6,7 +6,7 @@
 __all__ = ['MODEL_FORMAT', 'MODEL_FILE', 'WEIGHTS_FILE', 'PropertyModel', 'edge_weights', 'fit_statistics', 'trained_properties',
            'check_trained', 'predict', 'checked', 'save_folder', 'save', 'freeze', 'train']
 
-# %% ../../nbs/32_models.base.ipynb #1b1034fb
+# %% ../../nbs/32_models.base.ipynb #77e0be21
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,46 +22,60 @@ from tqdm.auto import tqdm
 
 from .. import __version__
 from ..data.crystal import SYMBOLS, Crystal, as_crystal
-from ..data.properties import Property, get_properties, property_config
+from ..data.properties import Property, TensorProperty, get_properties, property_config, whole_properties
 from ..files import file_sha256, whole_folder
 from ..graphs.builder import CrystalGraphBuilder
 from .heads import combine, make_head, read_scores
 from .layers import AtomRef, TargetScale, count_atoms, make_readout
+from .tensorheads import TensorHead
 
-# %% ../../nbs/32_models.base.ipynb #b1690a22
+# %% ../../nbs/32_models.base.ipynb #4d3b9f79
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`. Further methods stand below, each beside its example."
 
     name = ""  # what the model is called on the command line
     lr = 1e-3  # the highest learning rate of a one-cycle training that suits it
+    takes_tensors = False  # whether tensors may be among its properties
 
     def __init__(
         self,
-        properties: "str | Property | Iterable[str | Property]",  # P of them, a head for each
+        properties: "str | Property | Iterable[str | Property]",  # with P columns, a head for each
         builder: CrystalGraphBuilder,  # makes the graphs that the model takes
         hparams: dict,  # keyword arguments that make this model again, beside properties and builder
     ):
         super().__init__()
         self.properties, self.builder, self.hparams = get_properties(properties), builder, hparams
-        if tensors := sorted({p.part_of for p in self.properties if p.part_of}):
-            raise ValueError(f"{', '.join(tensors)}: a tensor turns with its crystal, and what this model says does not; predict a scalar of it, such as bulk_modulus")
+        self.whole = whole_properties(self.properties)  # scalars and whole tensors -> their columns
+        self.check_tensors()
         self.scale, self.references = TargetScale(len(self.properties)), AtomRef(len(self.properties))
         self.register_buffer("elements_seen", torch.zeros(119, dtype=torch.bool))  # by atomic number, in training
 
+    def check_tensors(self):
+        "A tensor that the model cannot predict, or not as asked, is a `ValueError`."
+        names = ", ".join(p.name for p in self.whole if isinstance(p, TensorProperty))
+        if names and not self.takes_tensors:
+            raise ValueError(f"{names}: a tensor turns with its crystal, and {type(self).__name__} predicts scalars only; take EquivariantGNN, or a scalar such as bulk_modulus")
+        asked = {name: self.hparams.get(name, usual) for name, usual in (("spread", False), ("members", 1))} | {"readout sum": self.hparams.get("readout") == "sum"}
+        if names and (asked["spread"] or asked["members"] > 1 or asked["readout sum"]):
+            raise ValueError(f"{names}: a tensor has no spread, no members and no sum over atoms yet; leave spread, members and readout as they are, or the tensor out")
+
     def make_heads(
         self,
-        width: int,  # of what `encode` gives
+        width: int,  # of the scalars that `encode` gives
         head,  # a function that takes a number of columns and makes a network from [rows, width] to so many
+        irreps: str = "",  # of all that `encode` gives, scalars first, where there are tensors
     ):
         "Readout and heads, the last thing a constructor does; `spread`, `members` and `dropout` of the model say what [heads](31_models.heads.ipynb) they are."
-        self.readout = make_readout(self.hparams["readout"], width)
+        self.width, self.readout, self.heads = width, make_readout(self.hparams["readout"], width), nn.ModuleDict()
         kind = {name: self.hparams[name] for name in ("spread", "members", "dropout") if name in self.hparams}
-        self.heads = nn.ModuleDict({p.name: make_head(head, width, seed=self.hparams["seed"] ^ crc32(p.name.encode()), **kind) for p in self.properties})
+        for p in self.whole:
+            seed = self.hparams["seed"] ^ crc32(p.name.encode())
+            self.heads[p.name] = TensorHead(p, irreps, self.hparams["atom_ref"], seed) if isinstance(p, TensorProperty) else make_head(head, width, seed=seed, **kind)
 
     def encode(
         self,
         batch,  # of `CrystalGraph`
-    ) -> Tensor:  # [n, width]
+    ) -> Tensor:  # [n, width], and behind them what turns with the crystal, where there are tensors
         "Features of each atom in its surroundings. Each model's own."
         raise NotImplementedError(f"{type(self).__name__} defines no encode")
 
@@ -82,15 +96,19 @@ class PropertyModel(nn.Module):
 
     def decode(
         self,
-        v: Tensor,  # [n, width], what `encode` gave
+        v: Tensor,  # [n, width and more], what `encode` gave
         batch,
     ) -> dict[str, Tensor]:  # what `forward` gives
         "Readout, heads, units."
         atoms = batch.graph_of_node, batch.num_crystals, batch.get("multiplicity")
         extensive, values = self.hparams["readout"] == "sum", {}
-        rows = v if extensive else self.readout(v, *atoms)
+        rows = v if extensive else self.readout(v[:, : self.width], *atoms)
         references = self.references(batch.z, *atoms) if self.hparams["atom_ref"] else None
-        for i, p in enumerate(self.properties):  # each apart, so that a loss on one property never touches another's head
+        for p, columns in self.whole.items():  # each apart, so that a loss on one property never touches another's head
+            if isinstance(p, TensorProperty):
+                values |= self.heads[p.name](v, batch.z, *atoms[:2])
+                continue
+            i = columns.start
             raw = self.heads[p.name](rows)
             members = [self.readout(x, *atoms) if extensive else x for x in (raw if isinstance(raw, list) else [raw])]
             members = [read_scores(x, self.hparams.get("spread", False)) for x in members]
@@ -118,7 +136,7 @@ def edge_weights(
     given = batch.get("edge_weight")
     return cutoff if given is None else given if cutoff is None else cutoff * given
 
-# %% ../../nbs/32_models.base.ipynb #e7597217
+# %% ../../nbs/32_models.base.ipynb #7df8a33a
 @torch.no_grad()
 def fit_statistics(
     model: PropertyModel,
@@ -134,6 +152,10 @@ def fit_statistics(
         fractions.append((count / atoms).to(device))
     y, x = torch.cat(labels).double(), torch.cat(fractions)
     model.elements_seen |= (x > 0).any(dim=0)
+    for p, columns in model.whole.items():
+        if isinstance(p, TensorProperty):
+            model.heads[p.name].fit(y[:, columns], x, model.scale, columns)
+            y[:, columns] = torch.nan  # a component by itself depends on the axes
     if model.hparams["atom_ref"]:
         model.references.fit(x, y)
     model.scale.fit(y, known=x @ model.references.value if model.hparams["atom_ref"] else None)
@@ -143,7 +165,7 @@ def trained_properties(model: PropertyModel) -> tuple[Property, ...]:
     "The properties for which the model has seen labels. What it says of the others means nothing."
     return tuple(p for p, there in zip(model.properties, model.scale.fitted.tolist()) if there)
 
-# %% ../../nbs/32_models.base.ipynb #4bce26bb
+# %% ../../nbs/32_models.base.ipynb #78d06d2a
 def check_trained(
     model: PropertyModel,
     crystals: Sequence[Crystal],
@@ -153,7 +175,7 @@ def check_trained(
     if not properties:
         raise ValueError(f"this model was never trained for {', '.join(p.name for p in model.properties)}; train it, or load one that was")
     if len(properties) < len(model.properties):
-        rest = ", ".join(p.name for p in model.properties if p not in properties)
+        rest = ", ".join(p.name for p, columns in model.whole.items() if model.properties[columns.start] not in properties)
         warnings.warn(f"no training crystal had a label for {rest}, of which nothing is predicted", stacklevel=4)
     for c in crystals:
         unseen = [SYMBOLS[z] for z in sorted(set(c.numbers.tolist())) if not model.elements_seen[z]]

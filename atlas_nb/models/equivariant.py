@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['PRESETS', 'Neighborhoods', 'Convolution', 'InteractionBlock', 'EquivariantGNN']
 
-# %% ../../nbs/35_models.equivariant.ipynb #aa26f3b9
+# %% ../../nbs/35_models.equivariant.ipynb #1e50e0e2
 import math
 from collections.abc import Iterable
 
 import torch
 from e3nn.nn import Gate
-from e3nn.o3 import Irreps, Linear, spherical_harmonics, wigner_3j
+from e3nn.o3 import Irrep, Irreps, Linear, spherical_harmonics, wigner_3j
 from torch import Tensor, nn
 
-from ..data.properties import Property
+from ..data.properties import Property, TensorProperty
 from ..graphs.builder import CrystalGraphBuilder
 from ..graphs.graph import edge_vectors
 from .base import PropertyModel, edge_weights
@@ -99,7 +99,7 @@ class Convolution(nn.Module):
             results.append(torch.cat([made[k].flatten(1) for k in self.places], dim=1))
         return torch.cat(results).to(x.dtype)
 
-# %% ../../nbs/35_models.equivariant.ipynb #4697aa74
+# %% ../../nbs/35_models.equivariant.ipynb #2bc387ff
 class InteractionBlock(nn.Module):
     "Linear, convolution, linear, and a gate; what an atom was takes part by a linear map of its own."
 
@@ -119,7 +119,7 @@ class InteractionBlock(nn.Module):
         self.before = Linear(irreps_in, irreps_in)
         self.conv = Convolution(irreps_in, irreps_sh, self.gate.irreps_in, n_radial)
         self.after, self.skip = Linear(self.conv.irreps_out, self.gate.irreps_in), Linear(irreps_in, self.gate.irreps_in)
-        self.scale, self.irreps_out = 1 / math.sqrt(mean_neighbors), self.gate.irreps_out
+        self.scale, self.irreps_out, self.harmonics = 1 / math.sqrt(mean_neighbors), self.gate.irreps_out, irreps_sh.dim
 
     def forward(
         self,
@@ -133,7 +133,7 @@ class InteractionBlock(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.gate(self.after(heard) * self.scale + self.skip(x))
 
-# %% ../../nbs/35_models.equivariant.ipynb #819067a6
+# %% ../../nbs/35_models.equivariant.ipynb #fdc7b686
 PRESETS = {  # irreps of the atoms, blocks
     "small": ("32x0e + 16x1o + 8x2e", 2),
     "medium": ("64x0e + 32x1o + 16x2e", 3),
@@ -146,6 +146,7 @@ class EquivariantGNN(PropertyModel):
 
     name = "equivariant"
     lr = 1e-2
+    takes_tensors = True
 
     def __init__(
         self,
@@ -176,26 +177,33 @@ class EquivariantGNN(PropertyModel):
         hparams = dict(irreps=str(irreps), n_blocks=n_blocks, n_radial=n_radial, mean_neighbors=mean_neighbors, atom_features=atom_features,
                        readout=readout, atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)  # fmt: skip
         super().__init__(properties, builder, hparams)
-        irreps_sh, self.orders, self.radial = Irreps.spherical_harmonics(hidden.lmax), list(range(hidden.lmax + 1)), BesselBasis(builder.cutoff, n_radial)
+        ranks = [p.rank for p in self.whole if isinstance(p, TensorProperty)]
+        turning = range(2, max(ranks, default=0) + 1, 2)  # l of what tensors consist of, beside scalars
+        self.orders, self.radial = sorted({*range(hidden.lmax + 1), *turning}), BesselBasis(builder.cutoff, n_radial)
+        first, last = (Irreps([(1, Irrep(l, (-1) ** l)) for l in orders]) for orders in (range(hidden.lmax + 1), self.orders))
+        asked = Irreps([(scalars, "0e"), *((max(scalars // 4, 1), Irrep(l, 1)) for l in turning)])  # of the last block: scalars, and what tensors need
         with seeded(seed):
             self.embedding, self.blocks, x = atom_embedding(atom_features, scalars), nn.ModuleList(), Irreps(f"{scalars}x0e")
-            for b in range(n_blocks):  # of the last block, nothing but scalars is asked
-                self.blocks.append(InteractionBlock(x, irreps_sh, hidden if b < n_blocks - 1 else Irreps(f"{scalars}x0e"), n_radial, mean_neighbors))
+            for b in range(n_blocks):
+                end = b == n_blocks - 1
+                self.blocks.append(InteractionBlock(x, last if end else first, asked if end else hidden, n_radial, mean_neighbors))
                 x = self.blocks[-1].irreps_out
-            self.make_heads(scalars, lambda columns: nn.Sequential(nn.Linear(scalars, scalars), nn.SiLU(), nn.Linear(scalars, columns)))
+            self.make_heads(scalars, lambda columns: nn.Sequential(nn.Linear(scalars, scalars), nn.SiLU(), nn.Linear(scalars, columns)), str(x))
 
     def encode(
         self,
         batch,  # of `CrystalGraph`
-    ) -> Tensor:  # [n, scalars]
+    ) -> Tensor:  # [n, scalars], and what turns
         x, vectors, weight = self.embed(batch), edge_vectors(batch), edge_weights(batch, None)
         length = vectors.norm(dim=1)
         radial = self.radial(length) * (self.builder.cutoff / 2 if weight is None else self.builder.cutoff / 2 * weight[:, None])
         harmonics = spherical_harmonics(self.orders, (vectors / length[:, None]).to(x.dtype), normalize=False, normalization="component")
-        filter = (radial.to(x.dtype)[:, :, None] * harmonics[:, None]).flatten(1)
-        filter, rows = torch.cat([filter, filter.new_zeros(1, filter.shape[1])]), Neighborhoods(batch.edge_index, len(x))
-        filters = [filter.index_select(0, edges.flatten()).view(*edges.shape, -1) for edges in rows.groups]
+        rows, filters = Neighborhoods(batch.edge_index, len(x)), {}
         x = x.index_select(0, rows.order)
         for block in self.blocks:
-            x = block(x, filters, rows)
+            if block.harmonics not in filters:  # the last block may take more of them
+                filter = (radial.to(x.dtype)[:, :, None] * harmonics[:, None, : block.harmonics]).flatten(1)
+                filter = torch.cat([filter, filter.new_zeros(1, filter.shape[1])])
+                filters[block.harmonics] = [filter.index_select(0, edges.flatten()).view(*edges.shape, -1) for edges in rows.groups]
+            x = block(x, filters[block.harmonics], rows)
         return x.index_select(0, rows.place)

@@ -47,7 +47,7 @@ def model_from_config(
     properties = [property_from_config(p) for p in config["properties"]]
     return build_model(config["model"], properties, builder=CrystalGraphBuilder(**config["builder"]), **config["hparams"])
 
-# %% ../../nbs/38_models.registry.ipynb #6f697202
+# %% ../../nbs/38_models.registry.ipynb #9f604360
 class ModelError(ValueError):
     "A folder without a model that can be used. The message names it."
 
@@ -81,19 +81,19 @@ def load_model(
         raise ModelError(f"{path}: holds an ensemble of models; read it with load_ensemble")
     try:
         model = model_from_config(about)
-        if any(value.dtype == torch.float64 for name, value in state.items() if name.startswith("heads.")):
+        if any(value.dtype == torch.float64 for name, value in state.items() if name.startswith("heads.") and name.endswith("weight")):
             model.double()
         model.load_state_dict(state)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ModelError(f"{path}: does not fit a model of this version ({error!r}); train it again, or use the version that wrote it") from error
     return model.eval()
 
-# %% ../../nbs/38_models.registry.ipynb #6850e0be
+# %% ../../nbs/38_models.registry.ipynb #2fee6319
 def transfer(
     model: PropertyModel,
     properties: "str | Property | Iterable[str | Property]",  # of the new model
 ) -> PropertyModel:
-    "A new model with the trunk of `model`, and with the heads of the properties that both have. The old one stays as it is."
+    "A new model with the trunk of `model`, and with the heads of the properties that both have. The old one stays as it is. Layers that grow or shrink, because tensors come or go, begin anew."
     new = build_model(model.name, properties, builder=model.builder, **model.hparams)
     new.to(model.scale.mean.device)
     if next(model.parameters()).dtype == torch.float64:  # never to a lower precision: scales stay in double
@@ -105,7 +105,7 @@ def transfer(
         if name.startswith(("scale.", "references.")):
             for mine, theirs in kept:
                 value[..., mine] = old[name][..., theirs]
-        elif name in old:
+        elif name in old and old[name].shape == value.shape:
             value.copy_(old[name])
     new.load_state_dict(state)
     return new

@@ -16,19 +16,19 @@ import torch
 from ..models.base import PropertyModel
 from ..models.layers import mean_readout
 
-# %% ../../nbs/39_uncertainty.novelty.ipynb #1603deda
+# %% ../../nbs/39_uncertainty.novelty.ipynb #41f4ac01
 @torch.no_grad()
 def embed(
     model: PropertyModel,
     batches: Iterable,  # of `CrystalGraph`, such as a loader
 ) -> np.ndarray:  # [N, width], a row per crystal, in the order of the batches
-    "The mean over a crystal's atoms of what `encode` gives, in evaluation mode. No batch at all is a `ValueError`."
+    "The mean over a crystal's atoms of the scalars that `encode` gives, in evaluation mode. No batch at all is a `ValueError`."
     training, rows = model.training, []
     try:
         model.eval()
         for batch in batches:
             batch = batch.to(model.scale.mean.device)
-            rows.append(mean_readout(model.encode(batch), batch.graph_of_node, batch.num_crystals, batch.get("multiplicity")).cpu())
+            rows.append(mean_readout(model.encode(batch)[:, : model.width], batch.graph_of_node, batch.num_crystals, batch.get("multiplicity")).cpu())
     finally:
         model.train(training)
     if not rows:
