@@ -19,7 +19,7 @@ from torch_geometric.utils import softmax
 from ..data.crystal import SYMBOLS
 from ..graphs.elements import element_table
 
-# %% ../../nbs/30_models.layers.ipynb #4854d09c
+# %% ../../nbs/30_models.layers.ipynb #41b4ad87
 class TableFeatures(nn.Module):
     "A linear map of what a table says of each element. An element that the table does not have is a `ValueError`."
 
@@ -46,6 +46,12 @@ class TableFeatures(nn.Module):
 
 class SummedFeatures(nn.ModuleList):
     "Several ways to see an element, added up."
+
+    def __init__(
+        self,
+        parts: list,  # modules, each from z [n] to [n, width]
+    ):
+        super().__init__(parts)
 
     def forward(self, z: Tensor) -> Tensor:  # [n] -> [n, width]
         return sum(features(z) for features in self)
