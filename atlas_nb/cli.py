@@ -148,7 +148,7 @@ class Download:
         record = FileRecord.load(path)
         print(f"{path}: {record.size:,} bytes, sha256 {record.sha256}")
 
-# %% ../nbs/60_cli.ipynb #d3979e06
+# %% ../nbs/60_cli.ipynb #2f5398f3
 @dataclass
 class Info:
     "Say what the package has: properties, models, data; or what a run folder holds."
@@ -196,8 +196,7 @@ def describe_run(folder: Path) -> str:
     from atlas_nb.models.base import trained_properties
 
     model, is_ensemble = load_any(folder)
-    properties = model.trained() if is_ensemble else model.trained() if isinstance(model, Baseline) else trained_properties(model)
-    properties = list(whole_properties(properties))
+    properties = list(whole_properties(model.trained() if is_ensemble or isinstance(model, Baseline) else trained_properties(model)))
     lines = [f"{folder}: {f'{model.form} ensemble of {model.models[0].name}' if is_ensemble else model.name}, predicts {', '.join(p.label for p in properties)}", *([] if isinstance(model, Baseline) else [f"graphs: {model.builder}"])]
     if (folder / "history.csv").is_file():
         history = _readable(pd.read_csv, folder / "history.csv")

@@ -106,7 +106,7 @@ def make_model(recipe: Recipe):
 
 
 def learn(recipe: Recipe):
-    "A function that predicts a part of a data set, and what there is to say of the training."
+    "The data set with all labels, a function that predicts a part of one, and what there is to say of the training."
     if recipe.model in BASELINES:
         ds = dataset(recipe, CrystalGraphBuilder())
         start = process_time()
@@ -184,16 +184,15 @@ def ablations() -> "list[Recipe]":
 
 
 EPOCHS = {"cgcnn": 300, "m3gnet": 40, "equivariant": 60, "alignn": 40, "cogn": 60}  # about ten minutes of the processor for each model
-TITLES = {"mean": "mean", "trees": "ExtraTrees", "cgcnn": "CGCNN", "m3gnet": "M3GNet", "equivariant": "EquivariantGNN", "alignn": "ALIGNN", "cogn": "CoGN"}
 
 
 def table() -> "list[Recipe]":
     "All models, with what the ablations showed to help."
     learned = [("formation_energy",), ("band_gap",), ("bulk_modulus", "shear_modulus")]
-    rows = [Recipe("table", TITLES[name], properties, name) for name in BASELINES for properties in learned]
+    rows = [Recipe("table", baseline.title, properties, name) for name, baseline in BASELINES.items() for properties in learned]
     for name, epochs in EPOCHS.items():
         builder = {} if name == "equivariant" else {"asymmetric_unit": True}
-        energy, gap, moduli = (Recipe("table", TITLES[name], properties, name, {}, builder, {"max_epochs": epochs}) for properties in learned)
+        energy, gap, moduli = (Recipe("table", MODELS[name].__name__, properties, name, {}, builder, {"max_epochs": epochs}) for properties in learned)
         rows += [
             with_(energy, energy.name, hparams={"atom_features": "embedding+pymatgen", "atom_ref": True}),
             with_(gap, gap.name, hparams={"atom_features": "embedding+pymatgen"}),
