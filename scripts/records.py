@@ -171,6 +171,7 @@ def ablations() -> "list[Recipe]":
     }
     everywhere = [with_(recipe, name, **change) for name, change in changes.items() for recipe in (MODULI, GAP, ENERGY)]
     whole = replace(ENERGY, builder={})  # positions are moved, and orbits are not
+    cogn = with_(replace(ENERGY, model="cogn"), "", trainer={"max_epochs": 20})
     return [
         *everywhere,
         replace(ENERGY, name="all properties at once", properties=ENERGY.properties + GAP.properties + MODULI.properties),
@@ -180,6 +181,8 @@ def ablations() -> "list[Recipe]":
         replace(whole, name="whole cells"),
         replace(whole, name="whole cells, atoms moved by 0.02 Å", noise=0.02),
         with_(ENERGY, "four times the epochs", trainer={"max_epochs": 120}),
+        replace(cogn, name="CoGN as it is"),
+        with_(cogn, "CoGN, edges updated", hparams={"edge_updates": True}),
     ]
 
 

@@ -20,34 +20,34 @@ from .base import PropertyModel, edge_weights
 from .layers import EdgeLinear, atom_embedding, seeded, sum_at
 from .radial import GaussianBasis, polynomial_cutoff
 
-# %% ../../nbs/35_models.cogn.ipynb #3988541f
+# %% ../../nbs/35_models.cogn.ipynb #f785a716
 class DeepMessage(nn.Module):
     "A block of CoGN: a network of several layers makes the message of an edge, one layer makes of their sum what is added to an atom."
 
     def __init__(
         self,
         width: int,  # channels of an atom and of a message
-        n_radial: int,  # functions of the distance
+        n_edge: int,  # channels of an edge: functions of its distance, or its last message
         layers: int,  # of the message
     ):
         super().__init__()
-        self.first, self.to_atom = EdgeLinear(width, n_radial, width), nn.Linear(width, width)
+        self.first, self.to_atom = EdgeLinear(width, n_edge, width), nn.Linear(width, width)
         self.deeper = nn.ModuleList(nn.Linear(width, width) for _ in range(layers - 1))
 
     def forward(
         self,
         v: Tensor,  # [n, width], atoms
         edge_index: Tensor,  # [2, m], neighbour and centre
-        radial: Tensor,  # [m, n_radial]
+        edge: Tensor,  # [m, n_edge]
         weight: "Tensor | None" = None,  # [m, 1], how much of each edge counts
-    ) -> Tensor:  # [n, width]
-        message = silu(self.first(v, edge_index, radial))
+    ) -> "tuple[Tensor, Tensor]":  # [n, width], atoms, and [m, width], messages
+        message = silu(self.first(v, edge_index, edge))
         for layer in self.deeper:
             message = silu(layer(message))
         heard = sum_at(message if weight is None else message * weight, edge_index[1], len(v))
-        return v + silu(self.to_atom(heard))
+        return v + silu(self.to_atom(heard)), message
 
-# %% ../../nbs/35_models.cogn.ipynb #68a958b5
+# %% ../../nbs/35_models.cogn.ipynb #cc0d14f7
 class CoGN(PropertyModel):
     "Connectivity-optimised crystal graph network (Ruff et al. 2024)."
 
@@ -62,6 +62,7 @@ class CoGN(PropertyModel):
         n_blocks: int = 5,
         layers: int = 5,  # of the network that makes a message
         n_radial: int = 32,  # Gaussians of a distance
+        edge_updates: bool = False,  # an edge begins a block from its message in the one before, and not from its distance again
         hidden: "int | None" = None,  # channels behind the mean over atoms; 0: none, as in the paper; None: that, or 48 for each of several heads
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table; or several, "embedding+pymatgen"
         readout: str = "mean",  # "mean", "attention", or "sum"
@@ -75,13 +76,13 @@ class CoGN(PropertyModel):
         if min(width, n_blocks, layers, n_radial) < 1 or hidden < 0:
             raise ValueError(f"width, n_blocks, layers and n_radial must be at least 1, hidden at least 0; got {width}, {n_blocks}, {layers}, {n_radial}, {hidden}")
         builder = CrystalGraphBuilder(8.0, 24) if builder is None else builder
-        hparams = dict(width=width, n_blocks=n_blocks, layers=layers, n_radial=n_radial, hidden=hidden, atom_features=atom_features, readout=readout,
-                       atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)  # fmt: skip
+        hparams = dict(width=width, n_blocks=n_blocks, layers=layers, n_radial=n_radial, edge_updates=edge_updates, hidden=hidden,
+                       atom_features=atom_features, readout=readout, atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)  # fmt: skip
         super().__init__(properties, builder, hparams)
         step = builder.cutoff / n_radial
         with seeded(seed):
             self.embedding, self.basis = atom_embedding(atom_features, width), GaussianBasis(builder.cutoff, math.sqrt(2 * step), low=step, size=n_radial)
-            self.blocks = nn.ModuleList(DeepMessage(width, n_radial, layers) for _ in range(n_blocks))
+            self.blocks = nn.ModuleList(DeepMessage(width, width if edge_updates and k else n_radial, layers) for k in range(n_blocks))
             self.make_heads(width, lambda columns: nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, columns)) if hidden else nn.Linear(width, columns))
 
     def encode(
@@ -91,6 +92,8 @@ class CoGN(PropertyModel):
         v, distance = self.embed(batch), edge_vectors(batch).norm(dim=1)
         weight = edge_weights(batch, polynomial_cutoff(distance, self.builder.cutoff) if self.builder.max_neighbors is None else None)
         weight, radial = None if weight is None else weight.to(v.dtype)[:, None], self.basis(distance.to(v.dtype))
+        edge = radial
         for block in self.blocks:
-            v = block(v, batch.edge_index, radial, weight)
+            v, message = block(v, batch.edge_index, edge, weight)
+            edge = message if self.hparams["edge_updates"] else radial
         return v
