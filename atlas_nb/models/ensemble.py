@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMS', 'SEVERAL', 'DEFAULT_LOSS', 'MANY_OPERATIONS', 'WEIGHTS', 'REACHES', 'DISTANCES', 'EnsembleUQ', 'fit', 'ask',
            'together', 'in_batches', 'weighed', 'by_distance', 'calibrate', 'with_farness', 'likeliest', 'check_data',
-           'distance_groups', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
+           'distance_groups', 'interval', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
 
 # %% ../../nbs/49_models.ensemble.ipynb #86ddb8ca
 import warnings
@@ -300,9 +300,22 @@ def check_data(
     if uq.builder != loader.dataset.builder:
         raise ValueError(f"the ensemble takes graphs of {uq.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
 
-# %% ../../nbs/49_models.ensemble.ipynb #aad73bc2
+# %% ../../nbs/49_models.ensemble.ipynb #ff910d27
 def distance_groups(uq: EnsembleUQ, conformal: Conformal, embedding: np.ndarray) -> "np.ndarray | None":  # [N] of text; None where intervals are the same for all
     return None if conformal.groups is None else by_distance(uq.novelty, embedding)
+
+
+def interval(
+    uq: EnsembleUQ,
+    p: Property,
+    mean: np.ndarray,  # [N]
+    total: np.ndarray,  # [N], calibrated spreads
+    level: float,
+    embedding: np.ndarray,  # [N, width]
+) -> tuple[np.ndarray, np.ndarray]:  # lower and upper, [N] each
+    "Of a calibrated property, cut where its values end: no gap is below 0."
+    conformal = uq.conformal[p.name]
+    return tuple(np.clip(end, p.low, p.high) for end in conformal.interval(mean, total, level, distance_groups(uq, conformal, embedding)))
 
 
 def as_table(
@@ -316,13 +329,13 @@ def as_table(
     "Predictions with their spreads and intervals of the level in `attrs`; \"percentile\" is the share of validation crystals that are nearer to the training crystals, in %."
     columns, values = {}, with_farness(uq, values, embedding)
     for p in uq.trained():
-        mean, recalibration, conformal = values[p.name], uq.recalibration.get(p.name, Recalibration()), uq.conformal.get(p.name)
+        mean, recalibration = values[p.name], uq.recalibration.get(p.name, Recalibration())
         total = recalibration.apply(weighed(uq, values, p.name))
         factor = total / weighed(uq, values, p.name, reach=0.0)
         parts = {"aleatoric": factor, "epistemic": factor * uq.weight.get(p.name, 1.0)}
         columns |= {p.name: mean, **{f"{p.name}_{part}": values[f"{p.name}_{part}"] * factor for part, factor in parts.items()}, f"{p.name}_total": total}
-        if conformal is not None:
-            columns[f"{p.name}_lower"], columns[f"{p.name}_upper"] = conformal.interval(mean, total, level, distance_groups(uq, conformal, embedding))
+        if p.name in uq.conformal:
+            columns[f"{p.name}_lower"], columns[f"{p.name}_upper"] = interval(uq, p, mean, total, level, embedding)
         columns |= {name: x for name, x in values.items() if members and name.startswith(f"{p.name}_member")}
     if uq.novelty is not None:
         columns["percentile"] = uq.novelty.percentile(embedding)
@@ -374,7 +387,7 @@ def evaluate(
         mean, total = made[p.name].to_numpy(), made[f"{p.name}_total"].to_numpy()
         recalibration, conformal = uq.recalibration.get(p.name, Recalibration()), uq.conformal.get(p.name)
         enough = [level for level in LEVELS if conformal and len(conformal.scores) >= level / (1 - level) - 1e-9]
-        intervals = {level: conformal.interval(mean, total, level, distance_groups(uq, conformal, embedding)) for level in enough}
+        intervals = {level: interval(uq, p, mean, total, level, embedding) for level in enough}
         rows[p.name] = uncertainty_metrics(loader.dataset.y.numpy()[:, names.index(p.name)], mean, total, recalibration.df, intervals)
     return uncertainty_table(rows).rename_axis("property")
 
