@@ -47,8 +47,8 @@ notebooks: setup official  ## run anew all notebooks without slow cells, and kee
 benchmarks: $(BENCH)/.ready  ## run anew those with slow cells (hours), beside the packages they compare, and keep their outputs
 	$(BENCH)/bin/python scripts/run_notebooks.py --benchmarks
 
-pretrained: setup  ## train anew the model that ships, by the recipe in the script
-	$(BIN)/python scripts/make_pretrained.py --overwrite
+pretrained: setup  ## train anew the models that ship, by the recipes in the script
+	for name in formation_energy band_gap elastic_moduli; do $(BIN)/python scripts/make_pretrained.py $$name --overwrite || exit 1; done
 
 $(BENCH)/.ready: settings.ini setup.py constraints.txt requirements-benchmarks.txt
 	$(PYTHON) -m venv $(BENCH)

@@ -6,11 +6,11 @@
 __all__ = ['BENCHMARK', 'Official', 'judged', 'seconds', 'home_page', 'read_json', 'Jarvis', 'tell', 'write_jarvis', 'Matbench',
            'fold_record', 'digest', 'matbench_results', 'write_matbench', 'Benchmark']
 
-# %% ../nbs/60_benchmark.ipynb #bfca5273
+# %% ../nbs/60_benchmark.ipynb #7dd261e7
 import gzip
 import json
 import shlex
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, metadata, version
@@ -22,7 +22,7 @@ import tyro
 from . import __version__
 from .commands import FOLDS, Train, is_first, run
 
-# %% ../nbs/60_benchmark.ipynb #17c9f8a1
+# %% ../nbs/60_benchmark.ipynb #b9e31b4d
 @dataclass
 class Official(Train):
     "A training whose crystals, labels and split are those of a board."
@@ -50,14 +50,7 @@ class Official(Train):
     def command(self) -> str:
         "The line that does the same again, wherever its files may lie."
         unsaid = ("property", "model", "run_dir", "overwrite", "progress", "entry", "authors", "email", "url")
-        words = ["atlas-nb", "benchmark", type(self).__name__.lower(), f"--{self.WHAT}", self.property, "--model", self.model]
-        for f in (f for f in fields(self) if f.name not in unsaid and getattr(self, f.name) != f.default):
-            value, name = getattr(self, f.name), f.name.replace("_", "-")
-            if isinstance(value, bool):
-                words.append(f"--{name}" if value else f"--no-{name}")
-            else:
-                words += [f"--{name}", *map(str, value if isinstance(value, tuple) else [value])]
-        return shlex.join(words)
+        return shlex.join(["atlas-nb", "benchmark", type(self).__name__.lower(), f"--{self.WHAT}", self.property, "--model", self.model, *self.words(unsaid)])
 
 # %% ../nbs/60_benchmark.ipynb #1cdd99f4
 def judged(

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-# %% ../nbs/60_commands.ipynb #0ed9921d
+# %% ../nbs/60_commands.ipynb #bd4ab081
 @dataclass
 class Train:
     "Train a model, evaluate it once on the test set beside two baselines, and keep everything in a run folder."
@@ -70,6 +70,14 @@ class Train:
     def folder(self) -> Path:
         "The run folder."
         return self.run_dir or Path("runs") / f"{'+'.join(p.split(':')[0] for p in self.property)}-{self.model}"
+
+    def words(self, unsaid: tuple[str, ...] = ("run_dir", "overwrite", "resume", "progress")) -> list[str]:
+        "What differs from the usual, as on a command line."
+        said = []
+        for f in (f for f in fields(self) if f.name not in unsaid and getattr(self, f.name) != f.default):
+            value, name = getattr(self, f.name), f.name.replace("_", "-")
+            said += [f"--{'' if value else 'no-'}{name}"] if isinstance(value, bool) else [f"--{name}", *map(str, value if isinstance(value, tuple) else [value])]
+        return said
 
     def __call__(self):
         run(resumed(self) if self.resume else self)

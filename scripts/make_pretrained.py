@@ -1,40 +1,48 @@
 #!/usr/bin/env python3
 """Train a model on the sample, and put it into the package with its card: atlas_nb/pretrained/NAME.
 
-    python scripts/make_pretrained.py                                            by the recipe below
-    python scripts/make_pretrained.py --model cogn --max-epochs 60 --lr 3e-3     by another: it takes all options of `atlas-nb train`
-    python scripts/make_pretrained.py --resume runs/pretrained                   of a training that was cut off, or that `atlas-nb train` has done
+    python scripts/make_pretrained.py elastic_moduli                              by its recipe below
+    python scripts/make_pretrained.py band_gap --model cogn --max-epochs 60       by another: it takes all options of `atlas-nb train`
+    python scripts/make_pretrained.py band_gap --resume runs/pretrained/band_gap  of a training that was cut off, or that `atlas-nb train` has done
 
-The same recipe gives the same weights on the same machine. Labels of test crystals are withheld until the training is over, as `atlas-nb train` does it.
+What helps a property is what the page on ablations found on validation crystals. The same recipe gives the same weights on the same machine. Labels of test crystals are withheld until the training is over, as `atlas-nb train` does it.
 Afterwards run notebooks 49_models.pretrained, which holds the card against the weights, and 60_cli and index, which show an answer.
 """
 
 import json
-from dataclasses import fields
+import shlex
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import tyro
 
 from atlas_nb import __version__
-from atlas_nb.commands import OPTIONS, Train, chosen_split, read_data, resumed, run
+from atlas_nb.commands import Train, chosen_split, read_data, resumed, run
 from atlas_nb.data.crystal import SYMBOLS
 from atlas_nb.files import file_sha256, whole_file
 from atlas_nb.graphs.dataset import CrystalPropertyDataset
 from atlas_nb.models.ensemble import load_ensemble
 from atlas_nb.run import MEMBERS, MODEL
 
-NAME = "materials_project"
-RECIPE = Train(
-    property=("formation_energy", "band_gap", "bulk_modulus", "shear_modulus"),
-    model="cgcnn",
-    ensemble="shared",
-    members=5,
-    max_epochs=40,
-    run_dir=Path("runs/pretrained"),
-)
+SHARED = Train(ensemble="shared", members=5, asymmetric_unit=True)
+RECIPES = {
+    "formation_energy": (
+        "300 epochs, with references of the elements",
+        replace(SHARED, property=("formation_energy",), max_epochs=300, hparam=("atom_features=embedding+pymatgen", "atom_ref=True")),
+    ),
+    "band_gap": (
+        "200 epochs",
+        replace(SHARED, property=("band_gap",), max_epochs=200, hparam=("atom_features=embedding+pymatgen",)),
+    ),
+    "elastic_moduli": (
+        "bulk and shear modulus, 200 epochs",
+        replace(SHARED, property=("bulk_modulus", "shear_modulus"), max_epochs=200, weight_decay=0.1, hparam=("atom_features=pymatgen",)),
+    ),
+}
+RECIPES = {name: (about, replace(recipe, run_dir=Path("runs/pretrained", name))) for name, (about, recipe) in RECIPES.items()}
 
 TARGET = Path(__file__).parent.parent / "atlas_nb" / "pretrained"
 SAMPLE = Path(__file__).parent.parent / "atlas_nb" / "data" / "sample" / "mp_6k.npz"
@@ -53,17 +61,6 @@ LICENCE = (
     "licensed under Creative Commons Attribution 4.0 (CC BY 4.0), https://creativecommons.org/licenses/by/4.0/.\n"
     'Cite A. Jain et al., APL Materials 1, 011002 (2013), and the papers of each property that the page "The sample" lists.'
 )
-
-
-def command(options: dict) -> str:
-    "The command that trains so, with what differs from the usual."
-    usual, words = {f.name: f.default for f in fields(Train)}, ["atlas-nb train"]
-    for name, value in options.items():
-        same = list(usual.get(name)) if isinstance(usual.get(name), tuple) else usual.get(name)
-        if name in usual and name not in ("progress", "run_dir", "resume") and value != same:
-            flag = f"--{'' if value is not False else 'no-'}{name.replace('_', '-')}"
-            words.append(flag if isinstance(value, bool) else f"{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
-    return " ".join(words)
 
 
 def limits(uq, crystals) -> dict:
@@ -87,7 +84,7 @@ def history(folder: Path) -> dict:
 
 def make_card(uq, ds, folder: Path, name: str) -> dict:
     "All that is known of the model of a run."
-    options, told = json.loads((folder / OPTIONS).read_text(encoding="utf-8")), history(folder)
+    options, told = resumed(Train(resume=folder)), history(folder)
     judged = {part: uq.evaluate(ds.loader(part)) for part in ("val", "test")}
     others = pd.read_csv(folder / "table.csv").set_index(["property", "model"]).MAE
     mine = type(uq.models[0]).__name__
@@ -108,7 +105,7 @@ def make_card(uq, ds, folder: Path, name: str) -> dict:
         "model": {"kind": mine, "form": uq.form, "members": uq.members, "parameters": uq.parameters()},
         "data": {"name": f"the sample, {len(ds.crystals):,} crystals of the Materials Project", "sha256": file_sha256(SAMPLE), "graphs": ds.fingerprint},
         "split": {"method": ds.split.method, "sha256": ds.split.hash, **{part: len(ids) for part, ids in parts.items()}},
-        "training": {"command": command(options), "seed": options["seed"], **told},
+        "training": {"command": shlex.join(["atlas-nb", "train", *options.words()]), "seed": options.seed, **told},
         "metrics": metrics,
         "limits": limits(uq, learned),
         "licence": LICENCE,
@@ -116,10 +113,9 @@ def make_card(uq, ds, folder: Path, name: str) -> dict:
 
 
 def make(
-    train: Annotated[Train, tyro.conf.arg(name="")] = RECIPE,
-    name: str = NAME,  # what the model is called, and its folder
+    name: str,  # what the model is called, and its folder
+    train: Train,
 ):
-    "Train a model on the sample, and put it into the package with its card."
     options = resumed(train) if train.resume else train
     if options.data != "sample" or options.split != "formula" or not options.ensemble or not options.baselines:
         raise SystemExit("what ships is trained on the sample, split by formula, as an ensemble (single is a form of it, too), beside baselines")
@@ -142,4 +138,5 @@ def make(
 
 
 if __name__ == "__main__":
-    tyro.cli(make)
+    chosen = tyro.extras.overridable_config_cli(RECIPES, description=__doc__)
+    make(sys.argv[1], chosen)
