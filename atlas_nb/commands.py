@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-# %% ../nbs/60_commands.ipynb #bd4ab081
+# %% ../nbs/60_commands.ipynb #a10840ca
 @dataclass
 class Train:
     "Train a model, evaluate it once on the test set beside two baselines, and keep everything in a run folder."
@@ -39,7 +39,7 @@ class Train:
     optimizer: Literal["adamw", "adam", "radam", "sgd"] = "adamw"  # how gradients become steps
     scheduler: Literal["one_cycle", "cosine", "plateau", "constant"] = "one_cycle"  # of the learning rate
     weight_decay: float = 0.0  # the optimiser's
-    loss: Literal["mae", "mse", "huber", "gaussian", "laplace", "student", "evidential"] | None = None  # in standard deviations of the training labels; the last four are likelihoods, whose model says a spread; if not given, mae, of an ensemble laplace, of an evidential one evidential
+    loss: Literal["mae", "mse", "huber", "gaussian", "laplace", "student", "beta_laplace", "evidential"] | None = None  # in standard deviations of the training labels; the last five are likelihoods, whose model says a spread; if not given, mae, of an ensemble laplace, of an evidential one evidential
     ensemble: Literal["", "shared", "independent", "snapshots", "checkpoints", "dropout", "evidential", "single"] = ""  # predictions with calibrated intervals; shared: one trunk with a head for each member
     members: int = 5  # of an ensemble
     clip: str = "1.0"  # largest norm of the gradient; auto or z, by the norms so far; none

@@ -16,7 +16,7 @@ from .data.properties import Property, whole_properties
 from .models.heads import bootstrap_weights
 from .models.layers import TargetScale
 
-# %% ../nbs/40_losses.ipynb #df401014
+# %% ../nbs/40_losses.ipynb #1cc37006
 LOSSES = {
     "mae": lambda error: error.abs(),
     "mse": lambda error: error**2,
@@ -28,7 +28,7 @@ LIKELIHOODS = {
     "laplace": lambda spread: Laplace(torch.zeros_like(spread), spread / ROOT2, validate_args=False),
     "student": lambda spread: StudentT(4.0, torch.zeros_like(spread), spread / ROOT2, validate_args=False),
 }
-NEEDS = {**dict.fromkeys(LIKELIHOODS, True), "evidential": "evidential"}  # the `spread` of a model that a loss learns; the others take any model
+NEEDS = {**dict.fromkeys([*LIKELIHOODS, "beta_laplace"], True), "evidential": "evidential"}  # the `spread` of a model that a loss learns; the others take any model
 EVIDENCE = 0.01  # weight of the evidential regulariser
 
 
@@ -49,7 +49,7 @@ class PropertyLoss(nn.Module):
     def __init__(
         self,
         properties: Sequence[Property],  # P of them
-        loss: str = "mae",  # one of `LOSSES` or `LIKELIHOODS`, in standard deviations of the training labels; "evidential" for such heads
+        loss: str = "mae",  # one of `LOSSES` or `LIKELIHOODS` or "beta_laplace", in standard deviations of the training labels; "evidential" for such heads
         weights: "Mapping[str, float] | str | None" = None,  # by name; or "learned"; None: equal
     ):
         super().__init__()
@@ -113,5 +113,7 @@ class PropertyLoss(nn.Module):
         spread = predicted[f"{name}_spread"].index_select(0, at) / std
         if self.loss in LIKELIHOODS:
             return -LIKELIHOODS[self.loss](spread).log_prob(error)
+        if self.loss == "beta_laplace":
+            return -LIKELIHOODS["laplace"](spread).log_prob(error) * spread.detach() if self.training else error.abs()
         aleatoric, epistemic, df = (predicted[name + end].index_select(0, at) for end in ("_aleatoric", "_epistemic", "_df"))
         return evidential(error, spread, (aleatoric / epistemic) ** 2, df)

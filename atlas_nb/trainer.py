@@ -246,7 +246,7 @@ class Keeper:
         sampler.batch_size, self.accumulate = smaller, whole // smaller
         warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}", stacklevel=2)
 
-# %% ../nbs/48_trainer.ipynb #898e3e6b
+# %% ../nbs/48_trainer.ipynb #7e218569
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result
 
 
@@ -261,7 +261,7 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         optimizer: "str | Callable" = "adamw",  # see `make_optimizer`
         weight_decay: float = 0.0,
         scheduler: "str | Callable" = "one_cycle",  # "one_cycle", "cosine", "plateau" or "constant", see `Schedule`
-        loss: str = "mae",  # "mae", "mse" or "huber", in standard deviations of the labels; "gaussian", "laplace" or "student" for a model with `spread`; "evidential"
+        loss: str = "mae",  # "mae", "mse" or "huber", in standard deviations of the labels; "gaussian", "laplace", "student" or "beta_laplace" for a model with `spread`; "evidential"
         task_weights: "Mapping[str, float] | str | None" = None,  # of several properties in the loss, by name; "learned"; None: every label counts the same
         clip: "float | str | Callable | None" = 1.0,  # largest norm of the gradient; "auto" or "z": by the norms so far, see `make_clip`; None: as it is
         accumulate: int = 1,  # batches that make a step

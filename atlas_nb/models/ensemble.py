@@ -7,7 +7,7 @@ __all__ = ['FORMS', 'SEVERAL', 'DEFAULT_LOSS', 'MANY_OPERATIONS', 'WEIGHTS', 'RE
            'together', 'in_batches', 'weighed', 'by_distance', 'calibrate', 'with_farness', 'likeliest', 'check_data',
            'distance_groups', 'interval', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
 
-# %% ../../nbs/49_models.ensemble.ipynb #86ddb8ca
+# %% ../../nbs/49_models.ensemble.ipynb #1cab0762
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from ..checkpoint import ensemble_from
 from ..data.crystal import as_crystal
 from ..data.properties import Property, get_properties, property_config, property_from_config
-from ..losses import LIKELIHOODS, LOSSES
+from ..losses import LOSSES, NEEDS
 from .base import MODEL_FILE, PropertyModel, check_trained, checked, save_folder, trained_properties
 from .batched import Batched, WithEmbedding
 from .distilled import begin_like, lesson_weights, lessons, student_properties
@@ -86,7 +86,7 @@ class EnsembleUQ:
         return sum(p.numel() for m in self.models for p in m.parameters())
 
 
-# %% ../../nbs/49_models.ensemble.ipynb #e4035d3a
+# %% ../../nbs/49_models.ensemble.ipynb #eecc4c7d
 DEFAULT_LOSS = {"evidential": "evidential", "distilled": "mae"}  # of the forms that do not learn by a Laplace likelihood
 
 
@@ -97,13 +97,13 @@ def fit(
     run_dir: "str | Path | None" = None,  # a folder with a run folder of each training in it; None keeps nothing
     resume: bool = False,  # go on with what is in `run_dir`
     calibrated: bool = True,  # calibrate on `val` at the end
-    **settings,  # of `Trainer`; the loss is a Laplace likelihood where it is not said
+    **settings,  # of `Trainer`; the loss is a Laplace likelihood where it is not said, and "beta_laplace" gives better means
 ) -> EnsembleUQ:  # itself
     "Train what has to be trained, then calibrate, with a warning where there are too few labels for it."
     settings = {"loss": DEFAULT_LOSS.get(uq.form, "laplace"), **settings}
     uq.weight, uq.reach, uq.recalibration, uq.conformal, uq.novelty = {}, {}, {}, {}, None
     if uq.form != "distilled" and settings["loss"] in LOSSES:
-        raise ValueError(f"the loss {settings['loss']!r} teaches no spread; take one of {', '.join(LIKELIHOODS)}")
+        raise ValueError(f"the loss {settings['loss']!r} teaches no spread; take one of {', '.join(NEEDS)}")
 
     def learn(model, k=0, train=train, val=val, **more):
         sampler = train.batch_sampler
