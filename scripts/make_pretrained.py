@@ -27,18 +27,18 @@ from atlas_nb.graphs.dataset import CrystalPropertyDataset
 from atlas_nb.models.ensemble import load_ensemble
 from atlas_nb.run import MEMBERS, MODEL
 
-SHARED = Train(ensemble="shared", members=5, asymmetric_unit=True)
+SHARED = Train(ensemble="shared", members=5, loss="beta_laplace", asymmetric_unit=True)
 RECIPES = {
     "formation_energy": (
-        "300 epochs, with references of the elements",
-        replace(SHARED, property=("formation_energy",), max_epochs=300, hparam=("atom_features=embedding+pymatgen", "atom_ref=True")),
+        "CoGN, 150 epochs, with references of the elements",
+        replace(SHARED, property=("formation_energy",), model="cogn", max_epochs=150, weight_decay=0.15, hparam=("atom_features=embedding+pymatgen", "atom_ref=True")),
     ),
     "band_gap": (
-        "200 epochs",
-        replace(SHARED, property=("band_gap",), max_epochs=200, hparam=("atom_features=embedding+pymatgen",)),
+        "CGCNN, 300 epochs",
+        replace(SHARED, property=("band_gap",), max_epochs=300, weight_decay=0.03, hparam=("atom_features=embedding+pymatgen",)),
     ),
     "elastic_moduli": (
-        "bulk and shear modulus, 200 epochs",
+        "bulk and shear modulus, CGCNN, 200 epochs",
         replace(SHARED, property=("bulk_modulus", "shear_modulus"), max_epochs=200, weight_decay=0.1, hparam=("atom_features=pymatgen",)),
     ),
 }
