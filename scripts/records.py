@@ -170,7 +170,7 @@ def ablations() -> "list[Recipe]":
         "cosine": {"trainer": {"scheduler": "cosine"}},
         "Laplace likelihood": {"hparams": {"spread": True}, "trainer": {"loss": "laplace"}},
         "Laplace likelihood times spread": {"hparams": {"spread": True}, "trainer": {"loss": "beta_laplace"}},
-        "the same, five heads": {"hparams": {"spread": True, "members": 5}, "trainer": {"loss": "beta_laplace"}},
+        "Laplace likelihood times spread, five heads": {"hparams": {"spread": True, "members": 5}, "trainer": {"loss": "beta_laplace"}},
     }
     everywhere = [with_(recipe, name, **change) for name, change in changes.items() for recipe in (MODULI, GAP, ENERGY)]
     whole = replace(ENERGY, builder={})  # positions are moved, and orbits are not
