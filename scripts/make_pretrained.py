@@ -5,7 +5,8 @@
     python scripts/make_pretrained.py band_gap --model cogn --max-epochs 60       by another: it takes all options of `atlas-nb train`
     python scripts/make_pretrained.py band_gap --resume runs/pretrained/band_gap  of a training that was cut off, or that `atlas-nb train` has done
 
-What helps a property is what the page on ablations found on validation crystals. The same recipe gives the same weights on the same machine. Labels of test crystals are withheld until the training is over, as `atlas-nb train` does it.
+Recipes are those that did well on validation crystals. The same recipe gives the same weights on the same machine. Labels of test crystals are
+withheld until the training is over, as `atlas-nb train` does it.
 Afterwards run notebooks 49_models.pretrained, which holds the card against the weights, and 60_cli and index, which show an answer.
 """
 
@@ -27,22 +28,23 @@ from atlas_nb.graphs.dataset import CrystalPropertyDataset
 from atlas_nb.models.ensemble import load_ensemble
 from atlas_nb.run import MEMBERS, MODEL
 
-SHARED = Train(ensemble="shared", members=5, loss="beta_laplace", asymmetric_unit=True)
+SHARED, RUNS = Train(ensemble="shared", members=5, loss="beta_laplace", asymmetric_unit=True), Path("runs/pretrained")
 RECIPES = {
     "formation_energy": (
         "CoGN, 150 epochs, with references of the elements",
-        replace(SHARED, property=("formation_energy",), model="cogn", max_epochs=150, weight_decay=0.15, hparam=("atom_features=embedding+pymatgen", "atom_ref=True")),
+        replace(SHARED, property=("formation_energy",), model="cogn", max_epochs=150, weight_decay=0.15, hparam=("atom_features=embedding+pymatgen", "atom_ref=True"),
+                run_dir=RUNS / "formation_energy"),  # fmt: skip
     ),
     "band_gap": (
         "CGCNN, 300 epochs",
-        replace(SHARED, property=("band_gap",), max_epochs=300, weight_decay=0.03, hparam=("atom_features=embedding+pymatgen",)),
+        replace(SHARED, property=("band_gap",), max_epochs=300, weight_decay=0.03, hparam=("atom_features=embedding+pymatgen",), run_dir=RUNS / "band_gap"),
     ),
     "elastic_moduli": (
         "bulk and shear modulus, CGCNN, 200 epochs",
-        replace(SHARED, property=("bulk_modulus", "shear_modulus"), max_epochs=200, weight_decay=0.1, hparam=("atom_features=pymatgen",)),
+        replace(SHARED, property=("bulk_modulus", "shear_modulus"), max_epochs=200, weight_decay=0.1, hparam=("atom_features=pymatgen",),
+                run_dir=RUNS / "elastic_moduli"),  # fmt: skip
     ),
 }
-RECIPES = {name: (about, replace(recipe, run_dir=Path("runs/pretrained", name))) for name, (about, recipe) in RECIPES.items()}
 
 TARGET = Path(__file__).parent.parent / "atlas_nb" / "pretrained"
 SAMPLE = Path(__file__).parent.parent / "atlas_nb" / "data" / "sample" / "mp_6k.npz"
