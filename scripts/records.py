@@ -4,6 +4,7 @@
     python scripts/records.py --list                 what there is to train, and what is done
     python scripts/records.py table curves           train what is missing of these groups
     python scripts/records.py ablations --jobs 2     two at a time
+    python scripts/records.py table --accelerator cuda --jobs 4     on a GPU, which four share
 
 A training is a line of a recipe, and its result a file in nbs/benchmarks/records: the recipe, the errors, what it cost. One that is there is
 not trained again unless its recipe changed. The labels of the test part are withheld while a model learns and is chosen; those of the group
@@ -95,41 +96,41 @@ def move_atoms(model, noise: float):
     model.register_forward_pre_hook(move)
 
 
-def make_model(recipe: Recipe):
+def make_model(recipe: Recipe, accelerator: str = "cpu"):
     if recipe.start is not None:
         if recipe.start.result() is None or not recipe.start.weights.exists():
-            train(recipe.start)
+            train(recipe.start, accelerator)
         return transfer(load_model(recipe.start.weights), list(recipe.properties))
     model = MODELS[recipe.model](list(recipe.properties), seed=recipe.seed, **recipe.hparams)
     builder = CrystalGraphBuilder(**{**model.builder.config(), **recipe.builder})
     return MODELS[recipe.model](list(recipe.properties), builder, seed=recipe.seed, **recipe.hparams)
 
 
-def learn(recipe: Recipe):
+def learn(recipe: Recipe, accelerator: str):
     "The data set with all labels, a function that predicts a part of one, and what there is to say of the training."
     if recipe.model in BASELINES:
         ds = dataset(recipe, CrystalGraphBuilder())
         start = process_time()
         baseline = fit_baseline(recipe.model, ds.withheld("test"), recipe.seed)
         return ds, lambda ds, part: baseline_predictions(baseline, ds, part), {"cpu_s": round(process_time() - start, 1)}
-    model = make_model(recipe)
+    model = make_model(recipe, accelerator)
     ds = dataset(recipe, model.builder)
     blind = ds.withheld("test")
     if recipe.noise:
         move_atoms(model, recipe.noise)
-    trainer = Trainer(model, accelerator="cpu", progress=False, **recipe.trainer)
+    trainer = Trainer(model, accelerator=accelerator, progress=False, **recipe.trainer)
     start = process_time()
     history = trainer.fit(blind.loader("train", batch_size=recipe.batch_size, seed=recipe.seed), blind.loader("val"))
-    said = {"cpu_s": round(process_time() - start, 1), "parameters": sum(p.numel() for p in model.parameters()), "best_epoch": int(history.val_loss.idxmin()) + 1}
+    said = {"cpu_s": round(process_time() - start, 1), "accelerator": accelerator, "parameters": sum(p.numel() for p in model.parameters()), "best_epoch": int(history.val_loss.idxmin()) + 1}
     model.save(recipe.weights)
     return ds, lambda ds, part: trainer.predict(ds.loader(part)), said
 
 
-def train(recipe: Recipe) -> Recipe:
+def train(recipe: Recipe, accelerator: str = "cpu") -> Recipe:
     "Train, judge, write; the recipe itself. Test crystals are asked for after all is settled, and not at all where something is to be chosen."
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", RuntimeWarning)
-    ds, predict, said = learn(recipe)
+    ds, predict, said = learn(recipe, accelerator)
     parts = ("val",) if recipe.group == "ablations" else ("val", "test")
     found = {"recipe": recipe.plain(), **said, "train": int(len(ds.indices("train"))), "atlas_nb": __version__, "machine": machine_line()}
     for part in parts:
@@ -230,6 +231,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], help=", ".join(GROUPS))
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, each on one thread")
+    parser.add_argument("--accelerator", choices=["cpu", "cuda"], default="cpu", help="where models learn; the time that is written down is the processor's in either case")
     parser.add_argument("--list", action="store_true", help="say what is done, and train nothing")
     options = parser.parse_args()
     wanted = recipes(options.groups or GROUPS)
@@ -239,7 +241,7 @@ def main():
         for recipe in missing:
             print(recipe.file.stem)
         return
-    for recipe in joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")(joblib.delayed(train)(recipe) for recipe in missing):
+    for recipe in joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")(joblib.delayed(train)(recipe, options.accelerator) for recipe in missing):
         print(recipe.file.stem, flush=True)
 
 
