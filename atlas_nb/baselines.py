@@ -6,7 +6,7 @@
 __all__ = ['SHELLS', 'BASELINES', 'crystal_features', 'composition_features', 'Baseline', 'MeanBaseline', 'TreesBaseline',
            'fit_baseline', 'baseline_results', 'baseline_predictions', 'save_baseline', 'load_trained']
 
-# %% ../nbs/45_baselines.ipynb #98fc0e0d
+# %% ../nbs/45_baselines.ipynb #ef3c8f37
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .data.crystal import Crystal, as_crystal
+from .data.crystal import Crystal, as_crystals
 from .data.properties import Property, TensorProperty, get_properties, property_config, property_from_config, whole_properties
 from .data.tensors import as_columns, as_matrix, isotropic, isotropic_parts
 from .evaluation import evaluate_predictions
@@ -81,7 +81,7 @@ def _surroundings(batch, z, crystal, table):
     made |= {f"neighbours near {s:.2f}": at(np.exp(-(((scaled - s) / 0.15) ** 2))) for s in SHELLS}
     return made
 
-# %% ../nbs/45_baselines.ipynb #3c0925b0
+# %% ../nbs/45_baselines.ipynb #69d8514b
 class Baseline:
     "Base of the baselines: one regressor a property, or isotropic part of a tensor, fitted on the crystals that have the label."
 
@@ -140,7 +140,7 @@ class Baseline:
         "Predictions for crystals somebody brings."
         if not self.fitted:
             raise ValueError(f"this baseline was never fitted for {', '.join(p.name for p in self.properties)}")
-        crystals = [as_crystal(s) for s in structures]
+        crystals = as_crystals(structures)
         x = self.features(crystals)
         values = {}
         for p in whole_properties(self.trained()):

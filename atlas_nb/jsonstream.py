@@ -96,13 +96,13 @@ def _steps(piece: bytes, inside: bool, escaped: bool) -> "tuple[np.ndarray, np.n
     outside = np.flatnonzero((kind > 2) & ~within)
     return where[outside], 7 - 2 * kind[outside].astype(np.int64), bool(within[-1]) if len(within) else inside, escaped
 
-# %% ../nbs/04_jsonstream.ipynb #844b3d55
+# %% ../nbs/04_jsonstream.ipynb #8ceb0561
 def iter_records(
     stream: BinaryIO,  # JSON: a list of objects
     name: str = "",  # of the file, for messages
     size: int = 1 << 22,  # bytes that are read at a time
 ) -> Iterator[bytes]:  # the text of each object
-    "The objects of a JSON list, each as its text, undecoded. A list that is broken, or no list of objects, is a `DataError`."
+    "The objects of a JSON list (lists in it, too), each as its text, undecoded. A list that is broken, or that has anything else in it, is a `DataError`."
     depth, inside, escaped, count, rest, begun = 0, False, False, 0, b"", None  # begun: where in `rest` a record has begun
     for piece in _ahead(stream, size):
         where, step, inside, escaped = _steps(piece, inside, escaped)

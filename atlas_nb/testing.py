@@ -14,10 +14,10 @@ from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-# %% ../nbs/02_testing.ipynb #6d40472d
+# %% ../nbs/02_testing.ipynb #ad267072
 @dataclass(frozen=True)
 class Answer:
-    "How one request for a file is answered. As it stands: rightly."
+    "How one request for a file is answered. The defaults are a correct answer."
     status: int = 0  # 0: 200, or 206 where a range was asked for
     body: "bytes | None" = None  # sent in place of the file
     content_type: str = "application/zip"

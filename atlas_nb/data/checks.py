@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Description', 'describe', 'duplicates', 'check_leakage']
 
-# %% ../../nbs/18_data.checks.ipynb #dced754e
+# %% ../../nbs/18_data.checks.ipynb #39240753
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from .crystal import SYMBOLS, Crystal, to_pymatgen
-from .properties import PROPERTIES
+from .properties import PROPERTIES, TENSORS
 from .sources import INFO
 from .splits import PARTS, Split
 from ..jsonstream import DataError
 
-# %% ../../nbs/18_data.checks.ipynb #d8709f68
+# %% ../../nbs/18_data.checks.ipynb #24a7e322
 @dataclass(frozen=True)
 class Description:
     "A data set at a glance. Shows itself in a notebook; its parts are tables."
@@ -52,33 +52,34 @@ def describe(
     sizes, volumes = [len(c) for c in crystals], [c.volume / len(c) for c in crystals]
     table = pd.DataFrame({"atoms in the cell": sizes, "volume per atom (Å³)": volumes}).describe(percentiles=[0.5]).drop(index="std")
     elements = pd.Series(Counter(SYMBOLS[z] for c in crystals for z in np.unique(c.numbers).tolist()), dtype=int).sort_values(ascending=False, kind="stable")
-    source, rows = labels.attrs.get("source", ""), {}
+    source, rows, known = labels.attrs.get("source", ""), {}, {**PROPERTIES, **{c.name: c for t in TENSORS.values() for c in t.components}}
     for name in labels.select_dtypes("number").columns.difference(INFO, sort=False):
         values = labels[name].dropna()
-        prop = PROPERTIES[name].of(source) if name in PROPERTIES else None
+        prop = known[name].of(source) if name in known else None
         beyond = int(((values < prop.low) | (values > prop.high)).sum()) if prop else 0
         rows[name] = (prop.unit if prop else "", len(values), values.mean(), (values - values.mean()).abs().mean(), values.min(), values.median(), values.max(), beyond)
     columns = ["unit", "labels", "mean", "MAD", "min", "median", "max", "beyond range"]
     return Description(table, elements, pd.DataFrame.from_dict(rows, orient="index", columns=columns), len({c.formula for c in crystals}))
 
-# %% ../../nbs/18_data.checks.ipynb #6887a15f
+# %% ../../nbs/18_data.checks.ipynb #cc84abb6
 class _Same:
-    "Whether two crystals, by their places, are equivalent. Each is made primitive once."
+    "Whether two crystals, by their places, are equivalent. Each is made primitive once; a matcher that was given sees cells as they are."
 
     def __init__(self, crystals: Sequence[Crystal], matcher=None):
         from pymatgen.analysis.structure_matcher import StructureMatcher
 
-        self.crystals, self.structures = crystals, {}
+        self.crystals, self.structures, self.primitive = crystals, {}, matcher is None
         self.matcher = StructureMatcher(primitive_cell=False) if matcher is None else matcher
 
     def structure(self, i):
         if i not in self.structures:
-            self.structures[i] = to_pymatgen(self.crystals[i]).get_primitive_structure()
+            whole = to_pymatgen(self.crystals[i])
+            self.structures[i] = whole.get_primitive_structure() if self.primitive else whole
         return self.structures[i]
 
     def __call__(self, i: int, j: int) -> bool:
         a, b = self.structure(i), self.structure(j)
-        return len(a) == len(b) and self.matcher.fit(a, b)
+        return (len(a) == len(b) or not self.primitive) and self.matcher.fit(a, b)
 
 
 def _by_formula(crystals):

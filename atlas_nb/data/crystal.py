@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SYMBOLS', 'NUMBERS', 'ID_KEYS', 'HARMLESS', 'CrystalError', 'Crystal', 'reduced_formula', 'from_arrays', 'unique_ids',
-           'from_jarvis', 'to_fractional', 'record_id', 'as_id', 'atomic_numbers', 'to_jarvis', 'from_pymatgen',
-           'to_pymatgen', 'from_ase', 'to_ase', 'as_crystal', 'from_file']
+           'ids_of', 'from_jarvis', 'to_fractional', 'record_id', 'as_id', 'atomic_numbers', 'to_jarvis',
+           'from_pymatgen', 'to_pymatgen', 'from_ase', 'to_ase', 'as_crystal', 'as_crystals', 'from_file']
 
 # %% ../../nbs/11_data.crystal.ipynb #71ee1417
 import warnings
@@ -112,7 +112,7 @@ def _spell(z, count):
         warnings.filterwarnings("ignore", message="No Pauling electronegativity")  # noble gases: they go by the alphabet
         return Composition({SYMBOLS[i]: n for i, n in zip(z, count)}).reduced_formula
 
-# %% ../../nbs/11_data.crystal.ipynb #f60248b1
+# %% ../../nbs/11_data.crystal.ipynb #35e33b26
 def from_arrays(
     numbers: np.ndarray,  # [N] atomic numbers of all crystals, one crystal after another
     frac: np.ndarray,  # [N, 3] fractional coordinates
@@ -122,16 +122,18 @@ def from_arrays(
     bad: "dict[int, str] | None" = None,  # filled with place -> reason; where it is None the first reason is raised
 ) -> "list[Crystal | None]":  # None for what is no crystal
     "Crystals out of packed arrays. What is no crystal is a `CrystalError`, or goes to `bad`."
-    numbers, frac, lattice = np.asarray(numbers, dtype=np.uint8), np.asarray(frac, dtype=np.float64), np.asarray(lattice, dtype=np.float64)
-    crystals, place = [], ptr.tolist()
-    for i, good in enumerate(_good(numbers, frac, lattice, ptr).tolist()):
+    given, frac, lattice = np.asarray(numbers), np.asarray(frac, dtype=np.float64), np.asarray(lattice, dtype=np.float64)
+    if given.dtype.kind not in "iu":
+        raise CrystalError(f"atomic numbers must be integers, got {given.dtype}")
+    small, crystals, place = given.astype(np.uint8, copy=False), [], ptr.tolist()
+    for i, good in enumerate(_good(given, frac, lattice, ptr).tolist()):
         part = slice(place[i], place[i + 1])
         if good:
             crystal = object.__new__(Crystal)
-            for name, value in (("numbers", numbers[part]), ("frac", frac[part]), ("lattice", lattice[i]), ("id", ids[i])):
+            for name, value in (("numbers", small[part]), ("frac", frac[part]), ("lattice", lattice[i]), ("id", ids[i])):
                 object.__setattr__(crystal, name, value)
         else:
-            crystal = _attempt(numbers[part], frac[part], lattice[i], ids[i], i, bad)
+            crystal = _attempt(given[part], frac[part], lattice[i], ids[i], i, bad)
         crystals.append(crystal)
     return crystals
 
@@ -168,6 +170,18 @@ def unique_ids(
         raise CrystalError("a crystal has no id; give each one, such as its file's name")
     if double:
         raise CrystalError(f"{len(double)} ids come more than once: {', '.join(map(str, list(double)[:5]))}; ids must be unique")
+
+# %% ../../nbs/11_data.crystal.ipynb #40a171cf
+def ids_of(
+    crystals: Iterable[Crystal],
+) -> list[str]:
+    "The ids of crystals, of which none is empty or comes twice. What is no `Crystal` is a `TypeError`."
+    crystals = list(crystals)
+    if wrong := [c for c in crystals if not isinstance(c, Crystal)]:
+        raise TypeError(f"expected crystals, got {type(wrong[0]).__name__}; atlas_nb.data.crystal.as_crystal(structure, id) makes a Crystal of it")
+    ids = [c.id for c in crystals]
+    unique_ids(ids)
+    return ids
 
 # %% ../../nbs/11_data.crystal.ipynb #d35150b1
 def from_jarvis(
@@ -296,6 +310,14 @@ def as_crystal(
     if hasattr(obj, "get_scaled_positions"):
         return from_ase(obj, id)
     raise CrystalError(f"cannot make a crystal of {type(obj).__name__}; give a Crystal, a pymatgen Structure, ASE Atoms, a JARVIS record or a file's path")
+
+# %% ../../nbs/11_data.crystal.ipynb #07c7f23a
+def as_crystals(
+    structures,  # several of what `as_crystal` takes, or one of them
+) -> list[Crystal]:
+    "Crystals, in their order."
+    one = isinstance(structures, (Crystal, str, Path, Mapping)) or any(hasattr(structures, name) for name in ("lattice_mat", "frac_coords", "get_scaled_positions"))
+    return [as_crystal(s) for s in ([structures] if one else structures)]
 
 # %% ../../nbs/11_data.crystal.ipynb #de82e3c0
 def _from_pymatgen_dict(obj, id):

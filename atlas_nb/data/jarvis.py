@@ -62,7 +62,7 @@ KNOWN: dict[int, FileRecord] = {
     64391379: FileRecord("https://ndownloader.figshare.com/files/64391379", 48447610, "f9e0a3309f0000d5de1ec9e49c93963109ea45e63f451103f8f6595d2eabf7f5"),
 }  # figshare's number of a file -> what it is: jdft_3d-12-12-2022 and jdft_3d-9-24-2025
 
-# %% ../../nbs/13_data.jarvis.ipynb #4356ca5f
+# %% ../../nbs/13_data.jarvis.ipynb #04505110
 class JARVISClient:
     "Fetch, check and read the data sets of JARVIS. Files lie in the folder `jarvis` of the cache, which may be deleted at any time."
 
@@ -111,7 +111,7 @@ class JARVISClient:
             names = dict(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             names = {}
-        if names.get(name) == release.file_id or name == release.dated:
+        if names.get(name) == release.file_id or re.search(r"20\d\d", name):
             return
         if names.setdefault(name, release.file_id) != release.file_id:
             warnings.warn(f"{name} was file {names[name]} when it was used last, and is {release.file_id} ({release.member}) now; name the year to stay with one release", stacklevel=4)
@@ -129,7 +129,7 @@ class JARVISClient:
     ) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels in the registry's units
         "Fetch a data set, unless it is there, and read it. `labels.attrs` has `source`, the release, and `file`, its size and sha256."
         path, release = self.download(name), self.release(name)
-        crystals, labels = from_json(path, release.dated, release.member, extra, on_error, self.progress)
+        crystals, labels = from_json(path, release.dated, release.member, extra, on_error, self.progress, strict=False)
         labels.attrs["file"] = {**asdict(FileRecord.load(path)), "url": release.url}
         return crystals, labels
 

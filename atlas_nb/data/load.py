@@ -19,20 +19,20 @@ from .readers import ENDINGS, read_ase, read_files, read_folder
 from .sources import OnError, from_json, label_table, load_sample, unpack
 from .tensors import load_tensors
 
-# %% ../../nbs/19_data.load.ipynb #158fe384
+# %% ../../nbs/19_data.load.ipynb #1a563774
 SHIPPED = {"sample": load_sample, "tensors": load_tensors}  # with the package
 
 
 def load_data(
     what: "str | Path" = "sample",  # "sample", "tensors", a data set of JARVIS such as "dft_3d_2022", a task of Matbench such as "matbench_log_kvrh", a folder, or a file
-    properties: Iterable[str] = (),  # names of columns that the registry does not know; of a folder's columns, where these have no names
+    properties: "str | Iterable[str]" = (),  # names of columns that the registry does not know; of a folder's columns, where these have no names
     on_error: OnError = "raise",  # "skip": leave out what cannot be read, see `skipped`
     progress: bool = False,  # show progress bars
     labelled: bool = True,  # False: of a folder, all crystals, whatever its table of labels says
     source: str = "",  # for a folder or a file: the data set whose labels these are, such as "dft_3d"; decides the level of theory
 ) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels in the registry's units
     "Crystals and labels from wherever they are. What is neither a name nor a path is a `FileNotFoundError` that says what there is."
-    path, properties = Path(what), list(properties)
+    path, properties = Path(what), [properties] if isinstance(properties, str) else list(properties)
     if str(what) in SHIPPED:
         return SHIPPED[str(what)]()
     if str(what) in releases():
@@ -52,7 +52,9 @@ def _read_file(path, properties, on_error, progress, source):
     if name.endswith((".json", ".json.gz", ".zip")):
         return from_json(path, source or f"own/{path.name.split('.')[0]}", extra=properties, on_error=on_error, progress=progress)
     if name.endswith(".npz"):
-        return unpack(path)
+        crystals, labels = unpack(path)
+        labels.attrs["source"] = source or labels.attrs["source"]
+        return crystals, labels
     if name.endswith(ENDINGS) or name.startswith(("poscar", "contcar")):
         crystals = read_files([path])
         return crystals, label_table(pd.DataFrame(index=[c.id for c in crystals]), source or f"own/{path.stem}")

@@ -122,7 +122,7 @@ def property_table(
     columns = ["unit", "what it is [its column]", "theory (" + " / ".join(sources) + ")"]
     return pd.DataFrame(rows, index=pd.Index([p.name for p in props], name="property"), columns=columns)
 
-# %% ../../nbs/10_data.properties.ipynb #b0238625
+# %% ../../nbs/10_data.properties.ipynb #1422a1a3
 for _prop in (
     Property("formation_energy", "formation energy", "eV/atom", ("formation_energy_peratom", "form_enp", "e_form", "formation_energy_per_atom",
              "_oqmd_delta_e"),
@@ -130,7 +130,7 @@ for _prop in (
              best=Best("formation_energy_peratom", "coGN", 0.0271, 0.875, 5572, _COGN)),
     Property("formation_energy_2015", "formation energy (MP 2015)", "eV/atom", ("formation_energy_peratom_mp2015",), _PBE, -10, 10,
              "formation energy by the Materials Project's corrections of 2015"),
-    Property("total_energy", "total energy", "eV/atom", ("optb88vdw_total_energy",), _OPT, -100, 50, "energy of the relaxed cell as VASP gives it",
+    Property("total_energy", "total energy", "eV/atom", ("optb88vdw_total_energy",), _OPT, -100, 50, "total energy of the relaxed cell per atom, as VASP gives it",
              best=Best("optb88vdw_total_energy", "coGN", 0.0262, 1.786, 5572, _COGN)),
     Property("hull_distance", "energy above the convex hull", "eV/atom", ("ehull", "e_above_hull"), {**_PBE, **_OPT, **_MP, **_ALEX}, -1, 20,
              "against competing phases; the values of 2021, which the leaderboard has, reach 8 eV/atom and are no guide to stability",
@@ -265,7 +265,7 @@ TRANSFORMS = {
     "symlog": (lambda x: np.sign(x) * np.log10(1 + np.abs(x)), lambda x: np.sign(x) * (10 ** np.abs(x) - 1)),
 }  # name -> (to the scale, back)
 
-# %% ../../nbs/10_data.properties.ipynb #6ceaf207
+# %% ../../nbs/10_data.properties.ipynb #09f28669
 def get_property(
     name: "str | Property",  # a registered name; a `Property` passes through
     source: str = "",  # bind it to this data set
@@ -280,8 +280,8 @@ def get_property(
             raise KeyError(f"{name!r} is the column of a table; the property is called {column!r}")
         names = [*PROPERTIES, *TENSORS]
         near = [n for n in names if name and name in n][:5] or get_close_matches(name, names, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-        raise KeyError(f"unknown property {name!r}; {hint}")
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}."
+        raise KeyError(f"unknown property {name!r}; {hint} A column of your own is a Property(name, title, unit), given in place of its name or registered by register_property")
     return known[name].of(source) if source else known[name]
 
 

@@ -19,11 +19,11 @@ from .properties import PROPERTIES, as_number
 from .sources import OnError, Rows, label_table
 from ..jsonstream import DataError
 
-# %% ../../nbs/16_data.readers.ipynb #c97f1474
+# %% ../../nbs/16_data.readers.ipynb #c8355251
 def read_files(
     paths: Iterable["str | Path"],  # CIF or POSCAR files
 ) -> list[Crystal]:
-    "The crystals of `paths`. What cannot be read is an error that names every such file, not only the first."
+    "The crystals of `paths`, each with its path as id. What cannot be read is an error that names every such file, not only the first."
     crystals, errors = [], []
     for path in paths:
         try:
@@ -34,13 +34,13 @@ def read_files(
         raise CrystalError("\n".join(errors))
     return crystals
 
-# %% ../../nbs/16_data.readers.ipynb #2980a9b5
+# %% ../../nbs/16_data.readers.ipynb #66082b4d
 ENDINGS = (".cif", ".vasp", ".poscar")
 
 
 def read_folder(
     folder: "str | Path",  # of CIF and POSCAR files, with an id_prop.csv or without labels
-    properties: Sequence[str] = (),  # what the columns of values are, where the table has no heading
+    properties: "str | Sequence[str]" = (),  # what the columns of values are, where the table has no heading
     on_error: OnError = "raise",  # "skip": leave out what cannot be read, see `skipped`
     labelled: bool = True,  # False: all crystals of the folder, under the names of their files, without labels
     source: str = "",  # the data set whose labels these are, such as "dft_3d"; decides the level of theory
@@ -51,6 +51,9 @@ def read_folder(
         raise NotADirectoryError(f"{folder}: no such folder")
     files = {path.name: path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS or path.name.upper().startswith(("POSCAR", "CONTCAR"))}
     table = folder / "id_prop.csv"
+    properties = [properties] if isinstance(properties, str) else list(properties)
+    if labelled and properties and not table.exists():
+        raise DataError(f"{table}: no such file, so that there are no labels for {', '.join(properties)}; labelled=False reads the crystals alone")
     labelled = labelled and table.exists()
     names, lines = _table(table, properties, files) if labelled else ((), [(name, []) for name in files])
     rows = Rows(str(table if labelled else folder), source or f"own/{folder.resolve().name}", names, on_error, strict=True)

@@ -6,7 +6,7 @@
 __all__ = ['PARTS', 'GROUPS', 'Split', 'split_by_group', 'split_by_formula', 'groups_of', 'split_by', 'split_by_element',
            'k_folds']
 
-# %% ../../nbs/14_data.splits.ipynb #0af65e95
+# %% ../../nbs/14_data.splits.ipynb #fd36794d
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from .crystal import Crystal, unique_ids
+from .crystal import Crystal, ids_of
 from ..files import whole_file
 
 # %% ../../nbs/14_data.splits.ipynb #0d69e3f0
@@ -63,7 +63,7 @@ class Split:
             raise ValueError(f"{path}: its ids do not match its hash; the file was changed, make the split anew")
         return split
 
-# %% ../../nbs/14_data.splits.ipynb #479e0035
+# %% ../../nbs/14_data.splits.ipynb #8162e407
 def split_by_group(
     groups: Mapping[str, str],  # id -> name of its group
     fractions: Sequence[float] = (0.8, 0.1, 0.1),  # of the groups: train, val, test
@@ -93,17 +93,19 @@ def split_by_formula(
 ) -> Split:
     "The split of the package: crystals of one reduced formula stay together. Ids that are empty or not unique are a `CrystalError`."
     crystals = list(crystals)
-    unique_ids([c.id for c in crystals])
-    return split_by_group({c.id: c.formula for c in crystals}, fractions, seed, "by reduced formula")
+    return split_by_group(dict(zip(ids_of(crystals), (c.formula for c in crystals))), fractions, seed, "by reduced formula")
 
-# %% ../../nbs/14_data.splits.ipynb #d80f622a
+# %% ../../nbs/14_data.splits.ipynb #85843a78
 def _space_group(crystal: Crystal) -> str:
     "Number of the space group, to 0.01 Å, as spglib finds it."
     import spglib
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of spglib's own changes
-        data = spglib.get_symmetry_dataset((crystal.lattice, crystal.frac, crystal.numbers), symprec=0.01)
+        try:
+            data = spglib.get_symmetry_dataset((crystal.lattice, crystal.frac, crystal.numbers), symprec=0.01)
+        except Exception:  # such as two atoms at one place; versions before 3 say None
+            data = None
     return "none" if data is None else str(data.number)
 
 
@@ -123,8 +125,7 @@ def groups_of(
     if by not in GROUPS:
         raise KeyError(f"no way to group by {by!r}; there are {', '.join(GROUPS)}")
     crystals = list(crystals)
-    unique_ids([c.id for c in crystals])
-    return {c.id: GROUPS[by](c) for c in crystals}
+    return dict(zip(ids_of(crystals), map(GROUPS[by], crystals)))
 
 
 def split_by(
@@ -136,7 +137,7 @@ def split_by(
     "Crystals of one group stay together."
     return split_by_group(groups_of(crystals, by), fractions, seed, "random" if by == "random" else f"by {'reduced formula' if by == 'formula' else by.replace('_', ' ')}")
 
-# %% ../../nbs/14_data.splits.ipynb #b4ed7dd8
+# %% ../../nbs/14_data.splits.ipynb #6cc51c13
 def split_by_element(
     crystals: Iterable[Crystal],
     elements: "str | Iterable[str]",  # symbols; every crystal that has one of them is for testing
@@ -145,7 +146,7 @@ def split_by_element(
 ) -> Split:
     "Hold elements out. A symbol that is none, or that no crystal has, is a `ValueError`."
     crystals, elements = list(crystals), [elements] if isinstance(elements, str) else list(elements)
-    unique_ids([c.id for c in crystals])
+    ids_of(crystals)
     present = {symbol for c in crystals for symbol in c.symbols}
     if not elements or not set(elements) <= present:
         raise ValueError(f"no crystal has {', '.join(sorted(set(elements) - present)) or 'no element'}; give symbols such as Fe")
@@ -153,7 +154,7 @@ def split_by_element(
     rest = split_by_formula([c for c in crystals if c.id not in test], (1 - val, val, 0), seed)
     return Split(rest.train, rest.val, tuple(c.id for c in crystals if c.id in test), f"{', '.join(elements)} held out, {100 * val:g} % of the rest for validation, seed {seed}")
 
-# %% ../../nbs/14_data.splits.ipynb #77d2fc8a
+# %% ../../nbs/14_data.splits.ipynb #70e80773
 def k_folds(
     crystals: Iterable[Crystal],
     k: int = 5,
@@ -165,5 +166,7 @@ def k_folds(
         raise ValueError(f"k must be at least 3, for parts to train, choose and judge; got {k}")
     fold = {id: int(_place(group, seed) * k) for id, group in groups_of(crystals, by).items()}
     folds = [tuple(id for id, f in fold.items() if f == i) for i in range(k)]
+    if not all(folds):
+        raise ValueError(f"{sum(map(bool, folds))} of {k} folds have crystals: {len(set(fold.values()))} groups are too few; take fewer folds, or smaller groups")
     return [Split(tuple(id for id, f in fold.items() if f not in (i, (i + 1) % k)), folds[(i + 1) % k], folds[i], f"fold {i + 1} of {k}, by {by.replace('_', ' ')}, seed {seed}")
             for i in range(k)]  # fmt: skip

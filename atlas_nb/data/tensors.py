@@ -6,7 +6,7 @@
 __all__ = ['SHEARS', 'STRAINS', 'as_matrix', 'as_columns', 'tensors_of', 'mandel', 'tensor_norm', 'turned', 'isotropic_parts',
            'isotropic', 'point_group', 'asymmetry', 'load_tensors', 'moduli', 'youngs_modulus']
 
-# %% ../../nbs/15_data.tensors.ipynb #7692042e
+# %% ../../nbs/15_data.tensors.ipynb #ee9ac427
 import gzip
 import json
 import warnings
@@ -15,7 +15,7 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from .crystal import Crystal
+from .crystal import Crystal, CrystalError
 from .properties import TensorProperty, get_property
 from .sources import label_table, load_sample
 
@@ -106,17 +106,22 @@ def isotropic(
     volume = np.pad(np.ones((3, 3)), (0, 3))
     return (bulk - 2 / 3 * shear) * volume + shear * np.diag([2, 2, 2, 1, 1, 1])
 
-# %% ../../nbs/15_data.tensors.ipynb #42726308
+# %% ../../nbs/15_data.tensors.ipynb #41c2bc74
 def point_group(
     crystal: Crystal,
     symprec: float = 0.01,  # angstrom
 ) -> np.ndarray:  # [G, 3, 3]
-    "Rotations and mirrors, in the crystal's own axes, that its symmetry operations have (spglib)."
+    "Rotations and mirrors, in the crystal's own axes, that its symmetry operations have (spglib). Where spglib gives up it is a `CrystalError`."
     import spglib
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of spglib's own changes
-        found = spglib.get_symmetry((crystal.lattice, crystal.frac, crystal.numbers), symprec=symprec)
+        try:
+            found = spglib.get_symmetry((crystal.lattice, crystal.frac, crystal.numbers), symprec=symprec)
+        except Exception:  # versions before 3 say None
+            found = None
+    if found is None:
+        raise CrystalError(f"crystal {crystal.id!r}: spglib finds no symmetry operation, not even the identity; are two atoms at one place?")
     columns = crystal.lattice.T
     return columns @ np.unique(found["rotations"], axis=0) @ np.linalg.inv(columns)
 

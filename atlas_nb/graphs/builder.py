@@ -24,7 +24,7 @@ from .neighbors import KERNELS, find_edges
 from .records import Fingerprint, as_chunk, chunks, fingerprint, pack_records
 from .store import GraphStore, StoreError, StoreWriter, open_store, store_folder, store_lock
 
-# %% ../../nbs/24_graphs.builder.ipynb #713b81e6
+# %% ../../nbs/24_graphs.builder.ipynb #b22488ca
 @dataclass(frozen=True)
 class CrystalGraphBuilder:
     "Turns crystals into graphs. The defaults are CGCNN's 12 nearest neighbours within 8 Å, with whole shells."
@@ -80,7 +80,8 @@ class CrystalGraphBuilder:
         on_error: OnError = "raise",  # "skip": leave out what has no graph, and tell in `store.skipped`
         progress: bool = False,  # show a bar
     ) -> GraphStore:
-        "The graphs of many crystals. A store at `path` that fits is opened, not built again; one that does not, or is damaged, is replaced."
+        """The graphs of many crystals. A store at `path` that fits is opened, not built again; one that does not, or is damaged, is replaced. What a
+        generator will give is not known beforehand, so that its store is always built anew: `open_store(path)` opens it the next time."""
         if on_error not in ("raise", "skip"):
             raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         if isinstance(structures, (str, Path, Mapping)) or hasattr(structures, "lattice") or hasattr(structures, "get_scaled_positions") or not isinstance(structures, Iterable):
@@ -94,7 +95,7 @@ class CrystalGraphBuilder:
         store.skipped = build.unreadable + store.skipped
         return store
 
-# %% ../../nbs/24_graphs.builder.ipynb #f8371d29
+# %% ../../nbs/24_graphs.builder.ipynb #777d4e2b
 class _Build:
     "A store in the making."
 
@@ -126,7 +127,7 @@ class _Build:
 
     def open_or_run(self, structures, path):
         "The store at `path`, made if it is not there."
-        if isinstance(structures, Sequence):
+        if hasattr(structures, "__len__"):
             structures = list(self.crystals(structures))
             store = self.existing(path, fingerprint(structures, self.builder.config()))
             if store is not None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['label_matrix', 'BatchSampler', 'PartDataset', 'CrystalPropertyDataset', 'measure_workers', 'fewest_workers']
 
-# %% ../../nbs/25_graphs.dataset.ipynb #b72b655d
+# %% ../../nbs/25_graphs.dataset.ipynb #b46e7a50
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import Batch
 
-from ..data.crystal import Crystal, unique_ids
+from ..data.crystal import Crystal, ids_of, unique_ids
 from ..data.properties import PROPERTIES, Property, get_properties, whole_properties
 from ..data.sources import OnError
 from ..data.splits import PARTS, Split, split_by_formula
@@ -29,7 +29,7 @@ from .builder import CrystalGraphBuilder
 from .records import fingerprint
 from .store import GraphStore
 
-# %% ../../nbs/25_graphs.dataset.ipynb #d1a2bcc8
+# %% ../../nbs/25_graphs.dataset.ipynb #053c112a
 def label_matrix(
     labels: pd.DataFrame,  # indexed by id
     ids: Sequence[str],  # the crystals, in the order wanted
@@ -46,7 +46,7 @@ def label_matrix(
         raise ValueError(f"{len(unknown)} crystals have no row in the labels: {', '.join(unknown[:5])}; give them a row, with NaN where there is no label")
     y = labels.loc[list(ids), columns].to_numpy(dtype=np.float64)
     for p, values in zip(properties, y.T):
-        wrong = np.flatnonzero((values < p.low) | (values > p.high))
+        wrong = np.flatnonzero((values < p.low) | (values > p.high) | np.isinf(values))
         if len(wrong):
             raise ValueError(f"{p.name} of {ids[wrong[0]]} is {values[wrong[0]]:g} {p.unit}, outside {p.low:g} to {p.high:g} "
                              f"({len(wrong)} such values); fix or drop them")  # fmt: skip
@@ -54,7 +54,7 @@ def label_matrix(
         raise ValueError(f"none of the {len(ids)} crystals has a label for {', '.join(columns)}")
     return y
 
-# %% ../../nbs/25_graphs.dataset.ipynb #fd13dabd
+# %% ../../nbs/25_graphs.dataset.ipynb #8185876d
 class BatchSampler(Sampler):
     "Positions 0..n-1 in batches, shuffled anew each epoch, by seed and epoch."
 
@@ -123,7 +123,7 @@ class BatchSampler(Sampler):
         epoch: int,
         rank: "int | None" = None,  # of which process; this one where None
     ) -> list[list[np.ndarray]]:  # of each step, the batches of the process; each has as many
-        "The steps of a pass. A process for which no crystal is left gets one to compute without its labels: p stands for crystal ~p where p < 0."
+        "The steps of a pass. Where a step has too few crystals for all processes, some are computed by two of them, by the second without labels: p < 0 stands for crystal ~p."
         batches, together = self.batches(epoch), self.world * self.accumulate
         steps = [batches[i : i + together] for i in range(0, len(batches), together)]
         for step in steps[-1:]:
@@ -189,7 +189,7 @@ class _GraphLoader(DataLoader):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #c92e86b6
+# %% ../../nbs/25_graphs.dataset.ipynb #4e2e8fac
 class CrystalPropertyDataset:
     "Crystals with labels, ready to be learned from: `prepare()` makes the graphs, `loader(part)` hands them out in batches."
 
@@ -205,7 +205,7 @@ class CrystalPropertyDataset:
         self.store = crystals if isinstance(crystals, GraphStore) else None
         self.crystals = list(crystals) if self.store is None else self.store.crystals
         self.skipped = pd.DataFrame([] if self.store is None else self.store.skipped, columns=["id", "reason"])
-        self.ids = [c.id for c in self.crystals] if self.store is None else self.store.ids()
+        self.ids = ids_of(self.crystals) if self.store is None else self.store.ids()
         self.properties = get_properties(properties, labels.attrs.get("source", ""))
         self.y = label_matrix(labels, self.ids, self.properties)
         self.builder = builder or CrystalGraphBuilder(**({} if self.store is None else self.store.options))
@@ -264,7 +264,7 @@ class CrystalPropertyDataset:
         persistent_workers: bool = True,  # keep workers from one epoch to the next
         **options,  # further ones of torch's DataLoader
     ) -> DataLoader:
-        "Batches of one part: `CrystalGraph` batches with labels `y` [B, P]. None is left out, and each has its label."
+        "Batches of one part: `CrystalGraph` batches with labels `y` [B, P]: all crystals of the part that have a label for at least one property; a label that is not there is NaN."
         if self.store is None:
             raise RuntimeError("call prepare() first: the graphs are not built yet")
         if batch_by not in ("crystals", "atoms", "edges"):

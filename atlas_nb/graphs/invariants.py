@@ -73,7 +73,7 @@ def odd_crystals() -> dict[str, Crystal]:
         "Z = 103": Crystal([103], [[0, 0, 0]], 4 * np.eye(3), "Lr"),
     }
 
-# %% ../../nbs/28_graphs.invariants.ipynb #b17bd459
+# %% ../../nbs/28_graphs.invariants.ipynb #c88d8116
 @torch.no_grad()
 def answers(
     model,  # with `builder`, batch -> {property: [B]}
@@ -91,7 +91,9 @@ def check_invariants(
     seed: int = 0,  # of the changes
     extensive: bool = False,  # does the answer grow with the cell?
 ) -> pd.Series:  # what was changed -> the largest change of an answer
-    "How far answers change where they must not. More than `tolerance`, or an answer that is not finite, is an `AssertionError` that names the crystal."
+    "How far answers change where they must not, for at least two crystals. More than `tolerance`, or an answer that is not finite, is an `AssertionError` that names the crystal."
+    if len(crystals) < 2:
+        raise ValueError(f"give at least two crystals, whose answers can differ; got {len(crystals)}")
     rng, odd = np.random.default_rng(seed), odd_crystals()
     alone = torch.cat([answers(model, [c]) for c in crystals])
     if not (alone.std(dim=0) > 0).all():

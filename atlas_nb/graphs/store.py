@@ -130,7 +130,7 @@ class _Shards:
             for s in self.shards:
                 s.mapped.madvise(mmap.MADV_DONTNEED)
 
-# %% ../../nbs/23_graphs.store.ipynb #39828b16
+# %% ../../nbs/23_graphs.store.ipynb #3cdd9f14
 class GraphStore(_Shards):
     "Crystal graphs in shards. `store[i]` is one `CrystalGraph`, `store.batch(indices)` a batch of them."
 
@@ -146,6 +146,8 @@ class GraphStore(_Shards):
         self.fingerprint, self.options, self.skipped, self.path = fingerprint, dict(options or {}), [tuple(s) for s in skipped], path
 
     def __getitem__(self, i: int) -> CrystalGraph:
+        if not isinstance(i, (int, np.integer)):
+            raise TypeError(f"a store gives one graph by its place, not by {type(i).__name__}; several at once: store.batch([0, 1, 2])")
         if not -len(self) <= i < len(self):
             raise IndexError(f"crystal {i} of a store of {len(self)}")
         return self.batch([i % len(self)]).get_example(0)
@@ -184,7 +186,7 @@ class GraphStore(_Shards):
         return [id for i in range(0, len(self), 4096) for id in self._gather(range(i, min(i + 4096, len(self))), ())[1]]
 
 
-# %% ../../nbs/23_graphs.store.ipynb #ce4f8f6f
+# %% ../../nbs/23_graphs.store.ipynb #74216f48
 def _as_batch(fields, ids, n, m, y, reduced):
     "A torch-geometric batch of `CrystalGraph` made from what is concatenated already; it can be taken apart again."
     atoms, edges, atom, shift = starts(n), starts(m), fields["atom"], fields["shift"]
@@ -231,7 +233,9 @@ class StoredCrystals(Sequence):
     def __len__(self) -> int:
         return len(self.store)
 
-    def __getitem__(self, i: int) -> Crystal:
+    def __getitem__(self, i: "int | slice") -> "Crystal | list[Crystal]":
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
         if not -len(self) <= i < len(self):
             raise IndexError(f"crystal {i} of a store of {len(self)}")
         fields, ids, *_ = self.store._gather([i % len(self)], ("cell", "atom"))

@@ -49,7 +49,7 @@ class EdgeGatedConv(nn.Module):
         h = h + silu(self.norm_nodes(self.own(h) + heard))
         return h, None if self.norm_edges is None else e + silu(self.norm_edges(gate))
 
-# %% ../../nbs/35_models.alignn.ipynb #16c190bb
+# %% ../../nbs/35_models.alignn.ipynb #d860f27b
 def perceptron(
     basis: GaussianBasis,
     width: int,
@@ -89,6 +89,8 @@ class ALIGNN(PropertyModel):
         if min(width, n_line, n_radial - 1, n_angular - 1) < 1 or min(n_conv, hidden) < 0 or not floor > 0:
             raise ValueError(f"need width and n_line of at least 1, n_radial and n_angular of at least 2, no negative n_conv or hidden, and floor > 0; "
                              f"got {width}, {n_line}, {n_radial}, {n_angular}, {n_conv}, {hidden}, {floor}")  # fmt: skip
+        if angle_cutoff is not None and not angle_cutoff > 0:
+            raise ValueError(f"angle_cutoff must be above 0, got {angle_cutoff}; None: pairs of all bonds")
         builder = CrystalGraphBuilder() if builder is None else builder
         hparams = dict(width=width, n_line=n_line, n_conv=n_conv, n_radial=n_radial, n_angular=n_angular, angle_cutoff=angle_cutoff, floor=floor, hidden=hidden,
                        atom_features=atom_features, readout=readout, atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)  # fmt: skip
@@ -107,7 +109,7 @@ class ALIGNN(PropertyModel):
         self,
         batch,  # of `CrystalGraph`
     ) -> Tensor:  # [n, width]
-        vectors, longest = edge_vectors(batch), min(self.hparams["angle_cutoff"] or self.builder.cutoff, self.builder.cutoff)
+        vectors, longest = edge_vectors(batch), min(self.hparams["angle_cutoff"] or math.inf, self.builder.cutoff)
         length, v = vectors.norm(dim=1), self.atom(self.embed(batch))
         pairs = triplets(batch, longest)
         pairs = pairs[:, pairs[0] < pairs[1]]  # each once

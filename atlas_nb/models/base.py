@@ -6,7 +6,7 @@
 __all__ = ['MODEL_FORMAT', 'MODEL_FILE', 'WEIGHTS_FILE', 'PropertyModel', 'edge_weights', 'fit_statistics', 'trained_properties',
            'check_trained', 'predict', 'checked', 'save_folder', 'save', 'freeze', 'train']
 
-# %% ../../nbs/32_models.base.ipynb #77e0be21
+# %% ../../nbs/32_models.base.ipynb #96800297
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .. import __version__
-from ..data.crystal import SYMBOLS, Crystal, as_crystal
+from ..data.crystal import SYMBOLS, Crystal, as_crystals
 from ..data.properties import Property, TensorProperty, get_properties, property_config, whole_properties
 from ..files import file_sha256, whole_folder
 from ..graphs.builder import CrystalGraphBuilder
@@ -29,7 +29,7 @@ from .heads import combine, make_head, read_scores
 from .layers import AtomRef, TargetScale, count_atoms, make_readout
 from .tensorheads import TensorHead
 
-# %% ../../nbs/32_models.base.ipynb #4d3b9f79
+# %% ../../nbs/32_models.base.ipynb #d37f8c81
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`. Further methods stand below, each beside its example."
 
@@ -55,9 +55,9 @@ class PropertyModel(nn.Module):
         names = ", ".join(p.name for p in self.whole if isinstance(p, TensorProperty))
         if names and not self.takes_tensors:
             raise ValueError(f"{names}: a tensor turns with its crystal, and {type(self).__name__} predicts scalars only; take EquivariantGNN, or a scalar such as bulk_modulus")
-        asked = {name: self.hparams.get(name, usual) for name, usual in (("spread", False), ("members", 1))} | {"readout sum": self.hparams.get("readout") == "sum"}
-        if names and (asked["spread"] or asked["members"] > 1 or asked["readout sum"]):
-            raise ValueError(f"{names}: a tensor has no spread, no members and no sum over atoms yet; leave spread, members and readout as they are, or the tensor out")
+        usual = {"spread": False, "members": 1, "readout": "mean"}
+        if names and any(self.hparams.get(name, value) != value for name, value in usual.items()):
+            raise ValueError(f"{names}: a tensor has no spread, no members and no readout but the mean yet; leave spread, members and readout as they are, or the tensor out")
 
     def make_heads(
         self,
@@ -136,7 +136,7 @@ def edge_weights(
     given = batch.get("edge_weight")
     return cutoff if given is None else given if cutoff is None else cutoff * given
 
-# %% ../../nbs/32_models.base.ipynb #7df8a33a
+# %% ../../nbs/32_models.base.ipynb #9db5cc7a
 @torch.no_grad()
 def fit_statistics(
     model: PropertyModel,
@@ -150,6 +150,8 @@ def fit_statistics(
         atoms = count.sum(dim=1, keepdim=True)
         labels.append((batch.y / atoms if model.hparams["readout"] == "sum" else batch.y).to(device))
         fractions.append((count / atoms).to(device))
+    if not labels:
+        raise ValueError("there is no training batch to learn scales from; is the training part empty?")
     y, x = torch.cat(labels).double(), torch.cat(fractions)
     model.elements_seen |= (x > 0).any(dim=0)
     for p, columns in model.whole.items():
@@ -165,10 +167,11 @@ def trained_properties(model: PropertyModel) -> tuple[Property, ...]:
     "The properties for which the model has seen labels. What it says of the others means nothing."
     return tuple(p for p, there in zip(model.properties, model.scale.fitted.tolist()) if there)
 
-# %% ../../nbs/32_models.base.ipynb #78d06d2a
+# %% ../../nbs/32_models.base.ipynb #d69c84fa
 def check_trained(
     model: PropertyModel,
     crystals: Sequence[Crystal],
+    stacklevel: int = 4,  # of the warnings: who called what calls this, and is a method under `no_grad`
 ):
     "Warn of properties without a training label and of crystals with elements the model never saw. A model that was never trained is a `ValueError`."
     properties = trained_properties(model)
@@ -176,22 +179,26 @@ def check_trained(
         raise ValueError(f"this model was never trained for {', '.join(p.name for p in model.properties)}; train it, or load one that was")
     if len(properties) < len(model.properties):
         rest = ", ".join(p.name for p, columns in model.whole.items() if model.properties[columns.start] not in properties)
-        warnings.warn(f"no training crystal had a label for {rest}, of which nothing is predicted", stacklevel=4)
-    for c in crystals:
-        unseen = [SYMBOLS[z] for z in sorted(set(c.numbers.tolist())) if not model.elements_seen[z]]
-        if unseen:
-            warnings.warn(f"{c.id or c.formula}: no training crystal had {', '.join(unseen)}; do not trust the prediction", stacklevel=4)
+        warnings.warn(f"no training crystal had a label for {rest}, of which nothing is predicted", stacklevel=stacklevel)
+    seen = model.elements_seen.tolist()
+    new = {c.id or c.formula: [SYMBOLS[z] for z in set(c.numbers.tolist()) if not seen[z]] for c in crystals}
+    if new := {name: elements for name, elements in new.items() if elements}:  # one warning, however many they are
+        elements = sorted({e for elements in new.values() for e in elements}, key=SYMBOLS.index)
+        more = f" and {len(new) - 5} more" if len(new) > 5 else ""
+        warnings.warn(f"{', '.join(list(new)[:5])}{more}: no training crystal had {', '.join(elements)}; do not trust the prediction", stacklevel=stacklevel)
 
 
 @torch.no_grad()
 def predict(
     model: PropertyModel,
-    structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
+    structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes, one or several
     batch_size: int = 64,
     progress: bool = False,  # show a bar
 ) -> pd.DataFrame:  # a row per structure, by id, else formula; a column per property, in its unit, and one for its spread where the model says it
     "Predictions for crystals somebody brings. Warns of elements the model never saw; a prediction that is not finite is an error."
-    crystals = [as_crystal(s) for s in structures]
+    crystals = as_crystals(structures)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     check_trained(model, crystals)
     store, training, parts = model.builder.structures_to_store(crystals, progress=progress), model.training, []
     try:
@@ -252,7 +259,7 @@ def save(
 
 PropertyModel.save = save
 
-# %% ../../nbs/32_models.base.ipynb #e69175de
+# %% ../../nbs/32_models.base.ipynb #9dfae45d
 def freeze(
     model: PropertyModel,
     *patterns: str,  # names of parameters, with * for anything: "embedding*", "convs.0.*"
@@ -265,6 +272,7 @@ def freeze(
     for name, parameter in model.named_parameters():
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             parameter.requires_grad_(False)
+    model.train(model.training)
 
 
 def train(

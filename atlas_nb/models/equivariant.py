@@ -133,7 +133,7 @@ class InteractionBlock(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.gate(self.after(heard) * self.scale + self.skip(x))
 
-# %% ../../nbs/35_models.equivariant.ipynb #fdc7b686
+# %% ../../nbs/35_models.equivariant.ipynb #3a131329
 PRESETS = {  # irreps of the atoms, blocks
     "small": ("32x0e + 16x1o + 8x2e", 2),
     "medium": ("64x0e + 32x1o + 16x2e", 3),
@@ -169,8 +169,8 @@ class EquivariantGNN(PropertyModel):
             raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
         irreps, n_blocks = irreps or PRESETS[preset][0], PRESETS[preset][1] if n_blocks is None else n_blocks
         hidden, scalars = Irreps(irreps).sort().irreps.simplify(), Irreps(irreps).count("0e")
-        if n_blocks < 1 or n_radial < 1 or not scalars or hidden.lmax > 2:
-            raise ValueError(f"need n_blocks and n_radial of at least 1, scalars (0e) and l up to 2; got {n_blocks}, {n_radial}, {irreps}")
+        if n_blocks < 1 or n_radial < 1 or not scalars or hidden.lmax > 2 or not mean_neighbors > 0:
+            raise ValueError(f"need n_blocks and n_radial of at least 1, scalars (0e) and l up to 2, and mean_neighbors above 0; got {n_blocks}, {n_radial}, {irreps}, {mean_neighbors}")
         builder = CrystalGraphBuilder(5.0, None) if builder is None else builder
         if builder.asymmetric_unit:
             raise ValueError("the features of EquivariantGNN turn with the crystal, so equivalent atoms differ in them; take a builder without asymmetric_unit, or another model")

@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 
 from .layers import seeded
 
-# %% ../../nbs/31_models.heads.ipynb #a8917ead
+# %% ../../nbs/31_models.heads.ipynb #5bf60d3a
 COLUMNS = {False: 1, True: 2, "evidential": 4}  # of a head, by what is asked of it as `spread`
 LEAST = 1e-3  # of a spread, in standard deviations of the labels
 
@@ -29,7 +29,7 @@ def read_scores(
     mean, rest = raw[:, 0].double(), softplus(raw[:, 1:].double())
     if not spread:
         return {"": mean}
-    if spread is True:
+    if spread != "evidential":
         return {"": mean, "_spread": rest[:, 0] + LEAST}
     nu, alpha, beta = rest[:, 0] + LEAST, rest[:, 1] + 1 + LEAST, rest[:, 2] + LEAST**2
     aleatoric = (beta / (alpha - 1)).sqrt()
@@ -47,7 +47,7 @@ def combine(
     each = {f"_member{k}{end}": m[end] for k, m in enumerate(members) for end in ("", "_spread") if end in m}
     return {"": means.mean(dim=0), "_spread": torch.hypot(inner, outer), "_aleatoric": inner, "_epistemic": outer, **each}
 
-# %% ../../nbs/31_models.heads.ipynb #8c2ead25
+# %% ../../nbs/31_models.heads.ipynb #b39ba606
 class DropoutMembers(nn.Module):
     "A head under dropout of its features: one random mask a row in training, `members` fixed masks after it."
 
@@ -61,8 +61,11 @@ class DropoutMembers(nn.Module):
     ):
         super().__init__()
         self.head, self.dropout = head, nn.Dropout(dropout)
-        with seeded(seed):
-            self.register_buffer("masks", (torch.rand(members, width) >= dropout).float() / (1 - dropout))
+        with seeded(seed ^ crc32(b"masks")):  # not the random numbers of which the head's first weights are made
+            kept = torch.rand(members, width) >= dropout
+        if not kept.any(dim=1).all():
+            raise ValueError(f"dropout of {dropout} leaves a member none of {width} features; take less")
+        self.register_buffer("masks", kept.float() / (1 - dropout))
 
     def forward(self, rows: Tensor) -> list[Tensor]:  # [rows, columns], one in training, else one of each member
         return [self.head(self.dropout(rows))] if self.training else [self.head(rows * mask) for mask in self.masks.to(rows.dtype)]

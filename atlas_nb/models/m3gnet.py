@@ -120,7 +120,7 @@ class M3GNetBlock(nn.Module):
         e = gated_update(self.to_edge, self.edge_weight, v, e, edge_index, radial, at_atoms=False)
         return v + gated_update(self.to_atom, self.atom_weight, v, e, edge_index, radial, at_atoms=True), e
 
-# %% ../../nbs/34_models.m3gnet.ipynb #be363b71
+# %% ../../nbs/34_models.m3gnet.ipynb #d130b7e9
 class M3GNet(PropertyModel):
     "Materials graph network with three-body interactions (Chen & Ong 2022), in its form for properties."
 
@@ -140,15 +140,16 @@ class M3GNet(PropertyModel):
         n_waves: int = 3,  # waves of each order
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table; or several, "embedding+pymatgen"
         recompute: bool = False,  # keep of each block only what comes out while it learns, and compute the rest again: less memory, more time
-        readout: str = "attention",  # "mean", "attention" (the paper's weighted mean), or "sum"
+        readout: str = "attention",  # "mean", "attention" (weighted by a softmax, where the paper divides sigmoids by their sum), or "sum"
         atom_ref: bool = True,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
         members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble
         dropout: float = 0.0,  # part of the features of a crystal that a head has to do without
         seed: int = 0,  # of the first weights
     ):
-        if min(width, n_blocks, layers, n_radial, n_waves) < 1 or l_max < 1:
-            raise ValueError(f"width, n_blocks, layers, n_radial, n_waves and l_max must be at least 1; got {width}, {n_blocks}, {layers}, {n_radial}, {n_waves}, {l_max}")
+        if min(width, n_blocks, layers, n_radial, n_waves) < 1 or l_max < 1 or not three_body_cutoff > 0:
+            raise ValueError(f"width, n_blocks, layers, n_radial, n_waves and l_max must be at least 1, three_body_cutoff above 0; "
+                             f"got {width}, {n_blocks}, {layers}, {n_radial}, {n_waves}, {l_max}, {three_body_cutoff}")  # fmt: skip
         builder = CrystalGraphBuilder(5.0, None) if builder is None else builder
         hparams = dict(width=width, n_blocks=n_blocks, layers=layers, n_radial=n_radial, three_body_cutoff=three_body_cutoff, l_max=l_max, n_waves=n_waves,
                        atom_features=atom_features, recompute=recompute, readout=readout, atom_ref=atom_ref, spread=spread, members=members, dropout=dropout, seed=seed)  # fmt: skip

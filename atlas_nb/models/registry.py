@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['MODELS', 'build_model', 'model_from_config', 'ModelError', 'read_folder', 'load_model', 'transfer']
 
-# %% ../../nbs/38_models.registry.ipynb #e5bc2f9f
+# %% ../../nbs/38_models.registry.ipynb #3c6744c8
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -88,12 +89,16 @@ def load_model(
         raise ModelError(f"{path}: does not fit a model of this version ({error!r}); train it again, or use the version that wrote it") from error
     return model.eval()
 
-# %% ../../nbs/38_models.registry.ipynb #2fee6319
+# %% ../../nbs/38_models.registry.ipynb #7ff23cf5
 def transfer(
     model: PropertyModel,
     properties: "str | Property | Iterable[str | Property]",  # of the new model
 ) -> PropertyModel:
-    "A new model with the trunk of `model`, and with the heads of the properties that both have. The old one stays as it is. Layers that grow or shrink, because tensors come or go, begin anew."
+    """A new model with the trunk of `model`, and with the heads of the properties that both have; a bare name means the property that the model knows.
+    Where their levels of theory differ, the head begins from the other level, with a warning, and scale and references are learned anew. The old model
+    stays as it is. Layers that grow or shrink, because tensors come or go, begin anew."""
+    known = {p.name: p for p in model.whole}
+    properties = [known.get(p, p) for p in ([properties] if isinstance(properties, (str, Property)) else properties)]
     new = build_model(model.name, properties, builder=model.builder, **model.hparams)
     new.to(model.scale.mean.device)
     if next(model.parameters()).dtype == torch.float64:  # never to a lower precision: scales stay in double
@@ -101,6 +106,11 @@ def transfer(
     old, state = model.state_dict(), new.state_dict()
     place = {p.name: i for i, p in enumerate(model.properties)}
     kept = [(i, place[p.name]) for i, p in enumerate(new.properties) if p.name in place]
+    for mine, theirs in list(kept):
+        here, there = new.properties[mine], model.properties[theirs]
+        if here.theory and there.theory and here.theory != there.theory:
+            warnings.warn(f"the head of {here.label} begins from {there.label}, and predicts nothing until it is trained", stacklevel=2)
+            kept.remove((mine, theirs))
     for name, value in state.items():
         if name.startswith(("scale.", "references.")):
             for mine, theirs in kept:

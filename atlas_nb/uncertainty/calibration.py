@@ -124,7 +124,7 @@ def fit_recalibration(
 
 Recalibration.fit = staticmethod(fit_recalibration)
 
-# %% ../../nbs/37_uncertainty.calibration.ipynb #a413dc25
+# %% ../../nbs/37_uncertainty.calibration.ipynb #f19f7303
 def conformal_rank(
     n: int,  # labels
     level: float,  # of the interval, between 0 and 1
@@ -152,6 +152,8 @@ class Conformal:
         level: float,
         group: "str | None" = None,  # one of `groups`; None: over all
     ) -> float:  # of the scores; what a spread is multiplied by
+        if group is not None and group not in (self.groups or {}):
+            raise KeyError(f"no group {group!r} has intervals of its own; there are {', '.join(self.groups or {}) or 'none'}")
         scores, where = (self.scores, "") if group is None else (self.groups[group], f" of the group {group!r}")
         return float(scores[conformal_rank(len(scores), level, where) - 1])
 
