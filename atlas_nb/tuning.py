@@ -6,7 +6,7 @@
 __all__ = ['AVERAGED', 'PROFILES', 'SPACE', 'TRAINER', 'Profile', 'get_profile', 'profiles_table', 'RangeTest', 'lr_range_test',
            'search', 'settings_of', 'open_study', 'trials_table']
 
-# %% ../nbs/49_tuning.ipynb #bef00ed3
+# %% ../nbs/49_tuning.ipynb #5038ac2b
 import copy
 import math
 import warnings
@@ -27,6 +27,7 @@ from .callbacks import Callback
 from .data.properties import whole_properties
 from .evaluation import evaluate_predictions
 from .graphs.dataset import CrystalPropertyDataset
+from .losses import NEEDS
 from .models.base import PropertyModel, trained_properties
 from .models.registry import MODELS, build_model
 from .optim import scaled_lr
@@ -107,7 +108,7 @@ def profiles_table(model: str) -> pd.DataFrame:  # a row for each profile
                       "learning rate": round(p.trainer(MODELS[model].lr)["lr"], 5), "average": p.more.get("ema", "")}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/49_tuning.ipynb #ae0b9d68
+# %% ../nbs/49_tuning.ipynb #9412466b
 @dataclass(frozen=True)
 class RangeTest:
     "What a learning-rate range test saw."
@@ -123,22 +124,26 @@ class RangeTest:
         ax.plot(self.table.lr, self.table.loss, color="0.8", lw=1)
         ax.plot(self.table.lr, self.table.smooth)
         ax.axvline(self.lr, color="tab:orange", label=f"{self.lr:.1e}")
-        ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="training loss")
+        ax.set(xscale="log", yscale="log" if self.table.loss.min() > 0 else "linear", xlabel="learning rate", ylabel="training loss")
         ax.legend()
         return ax
 
 
 class _Watch(Callback):
-    "Notes rates and losses, and has seen enough where the loss is four times its lowest."
+    "Notes rates and losses, and has seen enough where the loss is four times its lowest, a likelihood three nats above it."
 
-    def __init__(self):
-        self.rows, self.lowest = [], math.inf
+    def __init__(self, likelihood):
+        self.rows, self.lowest, self.likelihood = [], math.inf, likelihood
+
+    def above(self, factor, nats):
+        "So much above the lowest loss."
+        return self.lowest + nats if self.likelihood else factor * self.lowest
 
     def on_step(self, trainer, loss):
         lately = [row["loss"] for row in self.rows[-14:]] + [loss.item()]
         self.rows.append({"lr": trainer.schedule.lr[0], "loss": loss.item(), "smooth": float(np.median(lately))})
         self.lowest = min(self.lowest, self.rows[-1]["smooth"])
-        if self.rows[-1]["smooth"] > 4 * self.lowest:
+        if self.rows[-1]["smooth"] > self.above(4, 3):
             raise StopIteration
 
 
@@ -150,12 +155,15 @@ def lr_range_test(
     steps: int = 150,
     **settings,  # further ones of `Trainer`
 ) -> RangeTest:
-    "The rate that a model can be trained with. Takes about two passes over the sample."
+    "The rate that a model can be trained with. Takes about two passes over the sample. Where no rate of the range does harm or none can be judged, it is a `ValueError`."
+    if not 0 < low < high or steps < 1:
+        raise ValueError(f"the rate grows from low to high in at least one step; got low {low:g}, high {high:g}, steps {steps}")
+
     def growing(optimizer, total):
         return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (high / low) ** min(step / steps, 1.0))
 
-    watch = _Watch()
-    trainer = Trainer(copy.deepcopy(model), **{**settings, "lr": low, "scheduler": growing, "progress": False, "callbacks": [watch]})
+    watch = _Watch(settings.get("loss") in NEEDS)
+    trainer = Trainer(copy.deepcopy(model), **{**settings, "lr": low, "scheduler": growing, "progress": False, "callbacks": [*settings.get("callbacks", ()), watch]})
     trainer.start(train, train)
     try:
         while trainer.step < steps:
@@ -163,10 +171,13 @@ def lr_range_test(
             trainer.epoch, trainer.place = trainer.epoch + 1, 0
     except (StopIteration, FloatingPointError):  # it has diverged
         pass
-    table = pd.DataFrame(watch.rows)
-    return RangeTest(table, float(table.lr[table.smooth <= 1.5 * table.smooth.min()].max() / 30))
+    table = pd.DataFrame(watch.rows, columns=["lr", "loss", "smooth"])
+    harmless = table.lr[table.smooth <= watch.above(1.5, 0.5)]
+    if not len(harmless):
+        raise ValueError(f"no loss was finite from the first step on, with a rate of {low:g}; give a lower one, or look at the labels")
+    return RangeTest(table, float(harmless.max() / 30))
 
-# %% ../nbs/49_tuning.ipynb #56f8e07e
+# %% ../nbs/49_tuning.ipynb #0be7c76f
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-3, 3e-2, log=True),
     "batch_size": CategoricalDistribution([32, 64]),
@@ -218,15 +229,18 @@ def search(
     y = val.dataset.y.numpy()
     labelled = {p: y[:, columns] for p, columns in whole_properties(ds.properties).items() if not np.isnan(y[:, columns]).all()}
     mads = {p: evaluate_predictions(labels, labels, p.components)[p.name]["mad"] for p, labels in labelled.items()}
+    if equal := [p.name for p, mad in mads.items() if not mad > 0]:
+        raise ValueError(f"{', '.join(equal)}: all validation labels are equal, or there is only one, so that errors have no unit; take a larger validation part")
 
     def trial_score(trial):
         hparams, mine, batch = settings_of({name: _suggest(trial, name, choices) for name, choices in space.items()})
         network = build_model(model, ds.properties, builder=ds.builder, seed=seed, **hparams)
-        trainer = Trainer(network, **{**settings, **mine, "max_epochs": max_epochs, "progress": False, "callbacks": [_Report(trial, mads)]})
+        trainer = Trainer(network, **{**settings, **mine, "max_epochs": max_epochs, "progress": False, "callbacks": [*settings.get("callbacks", ()), _Report(trial, mads)]})
         trainer.fit(ds.loader("train", batch_size=batch, seed=seed), val)
         return min(trial.study.trials[trial.number].intermediate_values.values())
 
-    study = open_study(storage, f"{model}: {'+'.join(names)}", seed, min_epochs, max_epochs, reduction)
+    about = {"properties": [p.label for p in ds.properties], "crystals and graphs": ds.fingerprint, "split": ds.split.hash, "epochs": [min_epochs, max_epochs]}
+    study = open_study(storage, f"{model}: {'+'.join(names)}", seed, min_epochs, max_epochs, reduction, about)
     done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
     if sum(t.state in done for t in study.trials) < n_trials:
         study.optimize(trial_score, callbacks=[optuna.study.MaxTrialsCallback(n_trials, states=done)], catch=(FloatingPointError,))
@@ -249,8 +263,8 @@ def _unwarned():
         yield
 
 
-def open_study(storage: "str | Path | None", name: str, seed: int, min_epochs: int, max_epochs: int, reduction: int) -> optuna.Study:
-    "The study of that name, begun or gone on with. Trials of processes that died are set aside."
+def open_study(storage: "str | Path | None", name: str, seed: int, min_epochs: int, max_epochs: int, reduction: int, about: dict) -> optuna.Study:
+    "The study of that name, begun or gone on with; one of other data is a `ValueError`. Trials of processes that died are set aside."
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     is_file, kept = storage is not None and "://" not in str(storage), None
     address = f"sqlite:///{Path(storage).resolve()}" if is_file else storage
@@ -261,6 +275,10 @@ def open_study(storage: "str | Path | None", name: str, seed: int, min_epochs: i
         study = optuna.create_study(storage=kept, study_name=name, pruner=pruner, load_if_exists=True)
         if kept is not None:
             optuna.storages.fail_stale_trials(study)
+        if "about" not in study.user_attrs:
+            study.set_user_attr("about", about)
+    if other := [what for what, value in about.items() if study.user_attrs["about"].get(what) != value]:
+        raise ValueError(f"{storage}: its search {name!r} has another {', another '.join(other)}, and errors do not compare; choose another file")
     beside_others = any(t.state == optuna.trial.TrialState.RUNNING for t in study.trials)  # who must not propose the same
     study.sampler = optuna.samplers.TPESampler(seed=None if beside_others else seed + len(study.trials), n_startup_trials=8, multivariate=True, constant_liar=True)
     return study

@@ -7,7 +7,7 @@ __all__ = ['FORMS', 'SEVERAL', 'DEFAULT_LOSS', 'MANY_OPERATIONS', 'WEIGHTS', 'RE
            'together', 'in_batches', 'weighed', 'by_distance', 'calibrate', 'with_farness', 'likeliest', 'check_data',
            'distance_groups', 'interval', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
 
-# %% ../../nbs/49_models.ensemble.ipynb #1cab0762
+# %% ../../nbs/49_models.ensemble.ipynb #38946150
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..checkpoint import ensemble_from
-from ..data.crystal import as_crystal
+from ..data.crystal import as_crystals
 from ..data.properties import Property, get_properties, property_config, property_from_config
 from ..losses import LOSSES, NEEDS
 from .base import MODEL_FILE, PropertyModel, check_trained, checked, save_folder, trained_properties
@@ -300,7 +300,7 @@ def check_data(
     if uq.builder != loader.dataset.builder:
         raise ValueError(f"the ensemble takes graphs of {uq.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
 
-# %% ../../nbs/49_models.ensemble.ipynb #ff910d27
+# %% ../../nbs/49_models.ensemble.ipynb #f01e5490
 def distance_groups(uq: EnsembleUQ, conformal: Conformal, embedding: np.ndarray) -> "np.ndarray | None":  # [N] of text; None where intervals are the same for all
     return None if conformal.groups is None else by_distance(uq.novelty, embedding)
 
@@ -313,9 +313,13 @@ def interval(
     level: float,
     embedding: np.ndarray,  # [N, width]
 ) -> tuple[np.ndarray, np.ndarray]:  # lower and upper, [N] each
-    "Of a calibrated property, cut where its values end: no gap is below 0."
+    "Of a calibrated property, cut where its values end: no gap is below 0. Too few labels for the level are a `ValueError`."
     conformal = uq.conformal[p.name]
-    return tuple(np.clip(end, p.low, p.high) for end in conformal.interval(mean, total, level, distance_groups(uq, conformal, embedding)))
+    try:
+        ends = conformal.interval(mean, total, level, distance_groups(uq, conformal, embedding))
+    except ValueError as error:
+        raise ValueError(f"{p.name}: {error}") from error
+    return tuple(np.clip(end, p.low, p.high) for end in ends)
 
 
 def as_table(
@@ -329,7 +333,7 @@ def as_table(
     "Predictions with their spreads and intervals of the level in `attrs`; \"percentile\" is the share of validation crystals that are nearer to the training crystals, in %."
     columns, values = {}, with_farness(uq, values, embedding)
     for p in uq.trained():
-        mean, recalibration = values[p.name], uq.recalibration.get(p.name, Recalibration())
+        mean, recalibration = values[p.name].clip(p.low, p.high), uq.recalibration.get(p.name, Recalibration())
         total = recalibration.apply(weighed(uq, values, p.name))
         factor = total / weighed(uq, values, p.name, reach=0.0)
         parts = {"aleatoric": factor, "epistemic": factor * uq.weight.get(p.name, 1.0)}
@@ -346,13 +350,13 @@ def as_table(
 
 def predict(
     uq: EnsembleUQ,
-    structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
+    structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes, one or several
     level: float = 0.9,  # of the intervals
     members: bool = False,  # a column for each member too
 ) -> pd.DataFrame:  # what `as_table` gives, by id, else formula
     "Predictions for crystals somebody brings, with a warning where one lies outside what was seen in training."
-    crystals = [as_crystal(s) for s in structures]
-    check_trained(uq.models[0], crystals)
+    crystals = as_crystals(structures)
+    check_trained(uq.models[0], crystals, stacklevel=3)
     if not crystals:
         return pd.DataFrame(index=pd.Index([], name="id"))
     values, embedding = ask(uq, in_batches(uq.builder.structures_to_store(crystals)))
