@@ -75,21 +75,21 @@ def error_name(prop: Property) -> str:
     "What `mae` is of a property."
     return "Frobenius error" if isinstance(prop, TensorProperty) else "MAE"
 
-# %% ../nbs/42_evaluation.ipynb #bec4a315
+# %% ../nbs/42_evaluation.ipynb #8ef3f947
 def metrics_table(
     results: Mapping[str, Mapping[str, Mapping[str, float]]],  # model -> property -> metrics
     properties: Sequence[Property],
 ) -> pd.DataFrame:  # a row for each property and model, of tensors whole ones
     "Several models on the same crystals, side by side. `MAE/MAD` is the error as a part of the labels' own spread; where a tensor's label says so, both are Frobenius errors."
     rows = [
-        {"property": p.label if error_name(p) == "MAE" else f"{p.label}, {error_name(p)}", "model": model, "MAE": m["mae"], "RMSE": m["rmse"], "R2": m["r2"], "MAD": m["mad"], "MAE/MAD": m["mae"] / m["mad"], "n": m["n"]}
+        {"property": p.label if error_name(p) == "MAE" else f"{p.label}, {error_name(p)}", "model": model, "MAE": m["mae"], "RMSE": m["rmse"], "R2": m["r2"], "MAD": m["mad"], "MAE/MAD": m["mae"] / m["mad"] if m["mad"] else float("nan"), "n": m["n"]}
         for p in whole_properties(properties)
         for model, metrics in results.items()
         for m in (metrics[p.name],)
     ]
     return pd.DataFrame(rows).set_index(["property", "model"])
 
-# %% ../nbs/42_evaluation.ipynb #7a55df1c
+# %% ../nbs/42_evaluation.ipynb #017415e9
 def plot_parity(
     y: np.ndarray,  # [N] labels, NaN where missing; of a tensor [N, components]
     predicted: np.ndarray,  # the same of predictions
@@ -125,8 +125,11 @@ def plot_curves(
     fig, axes = plt.subplots(1, 1 + len(properties), figsize=(4.2 * (1 + len(properties)), 3.2), layout="constrained")
     for part in ("train", "val"):
         axes[0].plot(history["epoch"], history[f"{part}_loss"], label=part)
-    axes[0].set(xlabel="epoch", ylabel="loss (of standard scores)", yscale="log")
+    positive = (history[["train_loss", "val_loss"]] > 0).all(axis=None)  # likelihoods may be below zero
+    axes[0].set(xlabel="epoch", ylabel="loss (labels in standard deviations)", yscale="log" if positive else "linear")
     axes[0].legend()
+    for ax in axes:
+        ax.xaxis.get_major_locator().set_params(integer=True)
     for ax, p in zip(axes[1:], properties):
         mae = history[f"val_{p.name}_mae"]
         ax.plot(history["epoch"], mae, color="tab:orange")

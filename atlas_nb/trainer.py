@@ -141,7 +141,7 @@ class Loop:
         self.sums += torch.stack([loss.double() * count / self.world, count.double(), norm.double()])
         self.tell("on_step", loss)
 
-# %% ../nbs/48_trainer.ipynb #62a2746a
+# %% ../nbs/48_trainer.ipynb #143daf6c
 AVERAGE_FROM = 0.9  # of the epochs, before which an exponential average is not worth a look at validation
 
 
@@ -165,7 +165,7 @@ class Judge:
                 averaged = self.validate(val)
             if averaged["val_loss"] < scores["val_loss"]:
                 scores, weights = averaged, self.average.kind
-        self.history.append({**row, **scores, "weights": weights, "seconds": time.perf_counter() - self.began})
+        self.history.append({**row, **scores, "weights": weights, "kept": self.better(scores), "seconds": time.perf_counter() - self.began})
         self.waited = 0 if self.better(scores) else self.waited + 1
         with self.average.applied(self.model) if weights != "own" else nullcontext():
             self.keep_epoch(self.better(scores), scores["val_loss"])
@@ -196,7 +196,7 @@ class Judge:
         of_known = torch.stack([torch.from_numpy(predicted[p.name]) for p in known], dim=1).numpy()
         return {"val_loss": loss.item()} | {f"val_{name}_mae": m["mae"] for name, m in evaluate_predictions(y[:, there].numpy(), of_known, known).items()}
 
-# %% ../nbs/48_trainer.ipynb #fa327d54
+# %% ../nbs/48_trainer.ipynb #adb799dd
 PLACE = ("epoch", "step", "place", "history", "best", "waited", "done", "best_weights")  # where a training is
 
 
@@ -237,14 +237,16 @@ class Keeper:
         raise self.signals.interruption(self)
 
     def take_smaller_batches(self, sampler):
-        "Halve what is computed at once and double how often, so that a step stays what it is; where that is not asked for or not possible, out of memory is out of memory."
+        """Halve what is computed at once and double how often, so that a step stays what it is, but for batch normalisation, which sees each batch by itself;
+        where that is not asked for or not possible, out of memory is out of memory."""
         whole = sampler.batch_size * self.accumulate
         smaller = max((d for d in range(1, sampler.batch_size // 2 + 1) if whole % d == 0), default=0)
         if not (self.micro_batch and smaller):
             raise
         self.optimizer.zero_grad(set_to_none=True)
         sampler.batch_size, self.accumulate = smaller, whole // smaller
-        warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}", stacklevel=2)
+        by_itself = ", each of which batch normalisation sees by itself" if any(isinstance(m, BatchNorm) for m in self.model.modules()) else ""
+        warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}{by_itself}", stacklevel=2)
 
 # %% ../nbs/48_trainer.ipynb #7e218569
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result

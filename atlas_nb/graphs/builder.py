@@ -24,7 +24,7 @@ from .neighbors import KERNELS, find_edges
 from .records import Fingerprint, as_chunk, chunks, fingerprint, pack_records
 from .store import GraphStore, StoreError, StoreWriter, open_store, store_folder, store_lock
 
-# %% ../../nbs/24_graphs.builder.ipynb #b22488ca
+# %% ../../nbs/24_graphs.builder.ipynb #842b0176
 @dataclass(frozen=True)
 class CrystalGraphBuilder:
     "Turns crystals into graphs. The defaults are CGCNN's 12 nearest neighbours within 8 Å, with whole shells."
@@ -82,8 +82,8 @@ class CrystalGraphBuilder:
     ) -> GraphStore:
         """The graphs of many crystals. A store at `path` that fits is opened, not built again; one that does not, or is damaged, is replaced. What a
         generator will give is not known beforehand, so that its store is always built anew: `open_store(path)` opens it the next time."""
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+        if on_error not in ("raise", "skip") or n_jobs == 0:
+            raise ValueError(f"on_error must be 'raise' or 'skip', n_jobs a number of processes or -1 for all cores; got {on_error!r} and {n_jobs}")
         if isinstance(structures, (str, Path, Mapping)) or hasattr(structures, "lattice") or hasattr(structures, "get_scaled_positions") or not isinstance(structures, Iterable):
             raise TypeError(f"structures_to_store takes a list of structures, not one {type(structures).__name__}; structure_to_graph takes one")
         build = _Build(self, n_jobs, on_error, progress)

@@ -189,7 +189,7 @@ class _GraphLoader(DataLoader):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #4e2e8fac
+# %% ../../nbs/25_graphs.dataset.ipynb #deac9b2e
 class CrystalPropertyDataset:
     "Crystals with labels, ready to be learned from: `prepare()` makes the graphs, `loader(part)` hands them out in batches."
 
@@ -272,6 +272,8 @@ class CrystalPropertyDataset:
         dataset = PartDataset(self, part)
         sizes = None if batch_by == "crystals" else self.store.sizes()[dataset.indices, ("atoms", "edges").index(batch_by)]
         sampler = BatchSampler(len(dataset), batch_size, part == "train" if shuffle is None else shuffle, seed, sizes, bucket)
+        if prefetch_factor is not None and prefetch_factor < 1:
+            raise ValueError(f"prefetch_factor must be at least 1, got {prefetch_factor}")
         if num_workers == "auto":
             how = dict(batch_size=batch_size, batch_by=batch_by, bucket=bucket, pin_memory=pin_memory, prefetch_factor=prefetch_factor)
             num_workers = fewest_workers(measure_workers(self, part, **how))
