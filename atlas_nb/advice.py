@@ -321,7 +321,7 @@ def about_batches(job: Job, total: float) -> "Advice | None":
     seconds = (times.ms["own"] - times.ms["plain"]) / 1e3 / taken * job.steps * job.epochs
     return _advice("what is done to each batch", finding, 'ds.loader("train") without it; once, in the builder or the model, what is needed', seconds, total)
 
-# %% ../nbs/52_advice.ipynb #fff23423
+# %% ../nbs/52_advice.ipynb #c734bdf3
 def about_store(job: Job, total: float) -> "Advice | None":
     "Are the graphs in a file that is mapped, or made anew each time and held by each process?"
     size = bytes_a_graph(job.ds.store)
@@ -333,8 +333,7 @@ def about_store(job: Job, total: float) -> "Advice | None":
     copies = 1 + job.loader.num_workers
     finding = (f"The graphs are in the memory of {copies} process{'es' * (copies > 1)}, {said(size['MiB'])} MiB in each, and made anew at each start in "
                f"{said(seconds + opening)} s; a store that is mapped opens in {said(opening)} s and is shared")  # fmt: skip
-    share = max(seconds, 0.0) / total
-    return Advice("memory map of the graphs", finding, "CrystalPropertyDataset(...).prepare(), or structures_to_store(crystals, path)", max(seconds, 0.0), share, size["MiB"] * copies)
+    return _advice("memory map of the graphs", finding, "CrystalPropertyDataset(...).prepare(), or structures_to_store(crystals, path)", seconds, total, size["MiB"] * copies)
 
 # %% ../nbs/52_advice.ipynb #02cca5c2
 STEPS = 4  # in one round of a comparison

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['Measured', 'measured_settings']
 
-# %% ../nbs/54_auto.ipynb #f6d4e06c
+# %% ../nbs/54_auto.ipynb #8b048635
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -14,11 +15,12 @@ import torch
 from .advice import Job, half_precision, loader_grid, steppers
 from .graphs.dataset import CrystalPropertyDataset
 from .models.base import PropertyModel
+from .models.layers import BatchNorm
 from .performance import step_peak
 from .profiling import compare
 from .report import said
 
-# %% ../nbs/54_auto.ipynb #18e9779d
+# %% ../nbs/54_auto.ipynb #52e37213
 @dataclass(frozen=True)
 class Measured:
     "Settings, and what they rest on."
@@ -33,13 +35,27 @@ def measured_settings(
     model: PropertyModel,
     batch_size: int = 64,  # crystals in a step, but for `accumulate`
     memory: "float | None" = None,  # MiB that a step may take; eight tenths of what is free where None
+    asked: "Mapping | None" = None,  # num_workers, prefetch_factor, pin_memory or precision that are not to be chosen, but as they are here
     **settings,  # of the `Trainer`
 ) -> Measured:
-    "Measure what does not change the step that is taken, and choose."
-    job = Job(ds, model, ds.loader("train", batch_size), **settings)
-    chosen = [_workers(job), _pinned(job), _precision(job), _parts(job, batch_size, settings.get("accumulate", 1), memory)]
+    "Measure what changes the time alone, and half precision, which rounds; and choose."
+    asked, job = dict(asked or {}), Job(ds, model, ds.loader("train", batch_size), **settings)
+    ways = {("num_workers", "prefetch_factor"): _workers, ("pin_memory",): _pinned, ("precision",): _precision}
+    chosen = [_as_asked({n: asked[n] for n in names if n in asked}) if asked.keys() & set(names) else way(job) for names, way in ways.items()]
+    chosen.append(_parts(job, batch_size, settings.get("accumulate", 1), memory))
     loader = {"batch_size": batch_size} | {k: v for c in chosen for k, v in c[0].items()}
     return Measured(loader, {k: v for c in chosen for k, v in c[1].items()}, tuple(c[2] for c in chosen))
+
+
+def _as_asked(given):
+    "Settings that stay."
+    loader = {k: v for k, v in given.items() if k != "precision"}
+    return loader, {k: v for k, v in given.items() if k == "precision"}, ", ".join(f"{k} {said(v)}" for k, v in given.items()) + ": as it was asked for"
+
+
+def _device(job):
+    "Where the training will be."
+    return "cuda" if torch.cuda.is_available() and job.settings.get("accelerator", "auto") != "cpu" else "cpu"
 
 
 def _workers(job):
@@ -51,8 +67,8 @@ def _workers(job):
 
 
 def _pinned(job):
-    if not torch.cuda.is_available():
-        return {"pin_memory": False}, {}, "pin_memory no: there is no CUDA GPU"
+    if _device(job) == "cpu":
+        return {"pin_memory": False}, {}, "pin_memory no: there is no CUDA GPU, or it is not to be used"
     batch = job.batches(1)[0]
     pinned = batch.clone().pin_memory()
     times = compare({"plain": lambda: batch.to("cuda"), "pinned": lambda: pinned.to("cuda", non_blocking=True)}, rounds=15)
@@ -71,9 +87,11 @@ def _precision(job):
 
 def _parts(job, batch_size, accumulate, memory):
     room = psutil.virtual_memory().available / 2**20 * 0.8 if memory is None else memory
-    if torch.cuda.is_available() and memory is None:
+    if _device(job) == "cuda" and memory is None:
         room = torch.cuda.mem_get_info()[0] / 2**20 * 0.8
-    peak = step_peak(job.model, job.batches(1)[0], "cuda" if torch.cuda.is_available() else "cpu")
+    peak = step_peak(job.model, job.batches(1)[0], _device(job))
     parts = next((d for d in range(1, batch_size + 1) if batch_size % d == 0 and not peak / d > room), batch_size)  # a peak that is not known fits
     reason = f"batches of {batch_size // parts}, {accumulate * parts} in a step: a batch of {batch_size} takes {said(peak)} MiB, {said(room)} are free"
+    if parts > 1 and any(isinstance(m, BatchNorm) for m in job.model.modules()):
+        reason += "; batch normalisation sees each by itself"
     return {"batch_size": batch_size // parts}, {"accumulate": accumulate * parts}, reason

@@ -6,10 +6,11 @@
 __all__ = ['BENCHMARK', 'Official', 'judged', 'seconds', 'home_page', 'read_json', 'Jarvis', 'tell', 'write_jarvis', 'Matbench',
            'fold_record', 'digest', 'matbench_results', 'write_matbench', 'Benchmark']
 
-# %% ../nbs/60_benchmark.ipynb #7dd261e7
+# %% ../nbs/60_benchmark.ipynb #6da879f7
 import gzip
 import json
 import shlex
+import zlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -52,7 +53,7 @@ class Official(Train):
         unsaid = ("property", "model", "run_dir", "overwrite", "progress", "entry", "authors", "email", "url")
         return shlex.join(["atlas-nb", "benchmark", type(self).__name__.lower(), f"--{self.WHAT}", self.property, "--model", self.model, *self.words(unsaid)])
 
-# %% ../nbs/60_benchmark.ipynb #1cdd99f4
+# %% ../nbs/60_benchmark.ipynb #2bebd207
 def judged(
     folder: Path,  # a run folder
     name: str,  # of the property
@@ -91,7 +92,7 @@ def read_json(path: Path) -> dict:  # {} where there is none
     try:
         text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()) if path.exists() else b"{}"
         return dict(json.loads(text))
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: damaged ({error}); mend it, or give another --entry") from error
 
 # %% ../nbs/60_benchmark.ipynb #35ce56c4

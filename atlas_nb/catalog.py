@@ -150,13 +150,15 @@ def tell(
         known = known.reindex(known.index.union(says.index, sort=False)).join(says)
     return known.fillna("–").rename_axis("property")
 
-# %% ../nbs/62_catalog.ipynb #0e07d52b
+# %% ../nbs/62_catalog.ipynb #831a7407
 BARS, MOST_DRAWN = 40, 5000  # bars of a histogram, edges in a picture
 
 
 def bars(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [BARS] labels in each bar, [BARS + 1] its ends
     "A histogram of the labels there are, between two round numbers."
     there = values[~np.isnan(values)]
+    if not len(there):
+        raise ValueError("no crystal has a label for this property; choose another")
     span = max(np.ptp(there), 1e-9 * max(1.0, np.abs(there).max()))
     step = 10 ** np.floor(np.log10(span / 50))
     return np.histogram(there, BARS, (np.floor(there.min() / step) * step, np.ceil(there.max() / step + 1e-9) * step))

@@ -148,7 +148,7 @@ class Download:
         record = FileRecord.load(path)
         print(f"{path}: {record.size:,} bytes, sha256 {record.sha256}")
 
-# %% ../nbs/60_cli.ipynb #2f5398f3
+# %% ../nbs/60_cli.ipynb #68c47f7a
 @dataclass
 class Info:
     "Say what the package has: properties, models, data; or what a run folder holds."
@@ -200,7 +200,8 @@ def describe_run(folder: Path) -> str:
     lines = [f"{folder}: {f'{model.form} ensemble of {model.models[0].name}' if is_ensemble else model.name}, predicts {', '.join(p.label for p in properties)}", *([] if isinstance(model, Baseline) else [f"graphs: {model.builder}"])]
     if (folder / "history.csv").is_file():
         history = _readable(pd.read_csv, folder / "history.csv")
-        best = history.loc[history["val_loss"].idxmin()]
+        kept = history[history["kept"]] if "kept" in history else history  # with --min-delta, the best by that
+        best = history.loc[kept["val_loss"].idxmin()]
         lines.append(f"{len(history)} epochs, {history.seconds.sum():.0f} s; best epoch {best['epoch']:.0f}, "
                      + ", ".join(f"validation {error_name(p)} {best[f'val_{p.name}_mae']:.4g} {p.unit}" for p in properties))  # fmt: skip
     if (folder / "metrics.json").is_file():

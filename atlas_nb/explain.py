@@ -41,14 +41,16 @@ class Explanation:
         total = pd.concat([self.atoms.groupby("element").contribution.sum(), self.bonds.groupby("elements").contribution.sum()])
         return total.sort_values(key=abs, ascending=False).rename(f"contribution ({self.property.unit})")
 
-# %% ../nbs/61_explain.ipynb #54354e75
+# %% ../nbs/61_explain.ipynb #100d0d0a
 def explain(
     model: PropertyModel,
     structure,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
     property: "str | None" = None,  # which of the model's; the first where None
     steps: int = 64,  # of the integration
 ) -> Explanation:
-    "Integrated gradients of one prediction. A property that the model does not have is a `KeyError`, one it was never trained for a `ValueError`."
+    "Integrated gradients of one prediction. A property that the model does not have is a `KeyError`; one it was never trained for, or an ensemble, is a `ValueError`."
+    if not isinstance(model, PropertyModel):
+        raise ValueError(f"explain takes one network, not {type(model).__name__}; of an ensemble give one of its models, such as uq.models[0]")
     names = [p.name for p in model.properties]
     property = names[0] if property is None else property
     if property not in names:

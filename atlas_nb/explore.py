@@ -77,7 +77,7 @@ def as_html(catalog: Catalog, i: int, says: "pd.DataFrame | None", warned: Seque
     name = f'<b style="font-size: 120%">{formula}</b> {html.escape(crystal.id)}'
     return f'<div class="jp-RenderedHTMLCommon">{name}<br><small>{about}{minds}</small>{table}</div>'
 
-# %% ../nbs/63_explore.ipynb #60c4012a
+# %% ../nbs/63_explore.ipynb #931a7f88
 class Explorer:
     "What `explore` shows, in `box`. Each of the widgets in `ui` can be set from Python as well; `text` says what is shown."
 
@@ -152,8 +152,11 @@ class Explorer:
 
     def _offer(self, found, words=""):
         "Put crystals into the list, and show the one at hand if it is among them, else the first."
-        found = found[:MOST_LISTED].tolist()
-        i = self.i if self.i in found else found[0]
+        if len(found) > MOST_LISTED:
+            words += f"The first {MOST_LISTED} of {len(found):,} are listed. "
+        here, found = self.i in found, found[:MOST_LISTED].tolist()
+        found = found if not here or self.i in found else [self.i, *found[:-1]]
+        i = self.i if here else found[0]
         with self._quietly():
             values, c = self.catalog.values(self.prop), self.catalog
             self.ui.found.options = [(f"{c.formulas[k]} · {c.crystals[k].id} · {number(values[k], self.prop.unit)}", k) for k in found]

@@ -134,7 +134,7 @@ def _graph_picture(table):
     ax.legend(frameon=False)
     return as_png(fig)
 
-# %% ../nbs/53_performance.ipynb #b6624847
+# %% ../nbs/53_performance.ipynb #f8112dfb
 def efficiency_section(job: Job, rounds: int = 5) -> Section:
     "Precision, clipping, accumulation, averages, pinned memory, schedule, checkpoints: in use or not, and what each does here."
     used = {"precision": "32-true", "clip": 1.0, "accumulate": 1, "ema": None, "scheduler": "one_cycle", **job.settings}
@@ -144,7 +144,7 @@ def efficiency_section(job: Job, rounds: int = 5) -> Section:
     times = compare(steppers(job, {"as it is": {}, **ways}), rounds)
     rows = [(name, said(used[key]), said(change[key]), times.ratio[name], f"{times.low[name]:.2f} to {times.high[name]:.2f}", _brings(times.loc[name]))
             for name, change in ways.items() for key in change]  # fmt: skip
-    pinned = "no GPU here: nothing to gain" if not torch.cuda.is_available() else "see Loader"
+    pinned = "no GPU here: nothing to gain" if not torch.cuda.is_available() else "not measured here; --auto does"
     rows.append(("pinned memory", said(bool(job.loader.pin_memory)), "–", np.nan, "–", pinned))
     rows += short_trainings(job, used["scheduler"])
     table = pd.DataFrame(rows, columns=["setting", "in use", "tried", "time of a step", "from, to", "what it brings"]).set_index("setting")

@@ -50,7 +50,7 @@ def machine_line(
     return (f"{m['cores']} cores of {m['processor']}, {m['memory_GiB']:g} GiB{gpu}, {m['system']}, Python {m['python']}, "
             f"torch {m['versions']['torch'].split('+')[0]}, {threads}, {m['date'][:10]}, load {m['load']:g}")  # fmt: skip
 
-# %% ../nbs/50_profiling.ipynb #01796635
+# %% ../nbs/50_profiling.ipynb #3dba8770
 class Probe:
     "Adds up what a block costs each time that it is entered."
 
@@ -84,7 +84,7 @@ class Probe:
             Probe.open.remove(self)
             self._high = max(self._high, _highest())
             self.kept += _resident() - self._before
-            self.peak = max(self.peak, self._high - self._before)
+            self.peak = max(self.peak, self._high - self._before) if math.isfinite(_highest()) else math.nan
             self.cuda_peak = max(self.cuda_peak, torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)
             self._tell_outer()
 
