@@ -307,7 +307,7 @@ def plot_error_spread(
         axis.set_minor_formatter(NullFormatter())
     return ax
 
-# %% ../../nbs/36_uncertainty.metrics.ipynb #c80916c3
+# %% ../../nbs/36_uncertainty.metrics.ipynb #7459a8e0
 def plot_sparsification(
     y: np.ndarray,  # [N] labels, NaN where missing
     mean: np.ndarray,  # [N]
@@ -343,6 +343,6 @@ def plot_intervals(
         ax.vlines(y[there], lower[there], upper[there], color=color, lw=1, alpha=0.5)
         ax.scatter(y[there], mean[there], s=8, color=color, linewidths=0)
     ax.plot([y.min(), y.max()], [y.min(), y.max()], color="0.3", lw=1, zorder=0)
-    ax.text(0.04, 0.96, f"{100 * inside:.0f} % inside\nmean width {width:.3g} {prop.unit}\nn = {len(y)}", transform=ax.transAxes, va="top")
-    ax.set(xlabel=f"{prop.label}, DFT", ylabel=f"{prop.label}, predicted", title=title)
+    ax.text(0.04, 0.96, f"{100 * inside:.0f} % inside\nmean width {width:.3g} {prop.unit}\nn = {len(y)}", transform=ax.transAxes, va="top", fontsize="small")
+    ax.set(xlabel=f"{prop.label},\nDFT", ylabel=f"{prop.label},\npredicted", title=title)
     return ax
