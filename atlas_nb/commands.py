@@ -290,7 +290,7 @@ def fit_baseline_run(options: Train, ds, folder):
 
     return judge
 
-# %% ../nbs/60_commands.ipynb #b03cdce0
+# %% ../nbs/60_commands.ipynb #ef1ec0ad
 def chosen_builder(options: Train):
     "The graph builder of a model, but for what the options say."
     from dataclasses import replace
@@ -318,8 +318,9 @@ def chosen_hparams(options: Train) -> dict:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
             raise ValueError(f"--hparam {word}: NAME=VALUE, with a name that {options.model} has: {', '.join(sorted(known))}")
+        words = {"true": True, "false": False, "none": None}
         try:
-            hparams[name] = json.loads(value)
+            hparams[name] = words[value.lower()] if value.lower() in words else json.loads(value)
         except ValueError:  # a word
             hparams[name] = value
     return hparams
@@ -401,7 +402,7 @@ def report(results, ds, folder):
             print(f"{p.title}: the {error_name(p)} of {mine} is {results[mine][p.name]['mae'] / results['ExtraTrees'][p.name]['mae']:.2f} of ExtraTrees'")
     print(f"run folder: {folder}")
 
-# %% ../nbs/60_commands.ipynb #600eae6e
+# %% ../nbs/60_commands.ipynb #d767af32
 @dataclass
 class Tune:
     "Search for good settings by validation, stopping early what does badly. Several processes with the same --storage share one search."
@@ -431,7 +432,7 @@ class Tune:
         properties = [named_property(p) for p in self.property]
         crystals, labels = read_data(self.data, [p.name for p in properties], self.on_error, self.progress, self.source)
         crystals, labels, split = chosen_split(self.split, crystals, labels, properties)
-        ds = CrystalPropertyDataset(crystals, labels, properties, chosen_builder(self), split).prepare(self.progress, on_error=self.on_error)
+        ds = CrystalPropertyDataset(crystals, labels, properties, chosen_builder(self), split).prepare(self.progress, on_error="raise" if self.split in OFFICIAL else self.on_error)
         file = self.storage or Path("runs") / f"{'+'.join(p.name for p in properties)}-{self.model}-search.db"
         file.parent.mkdir(parents=True, exist_ok=True)
         study = search(self.model, ds, n_trials=self.trials, max_epochs=self.max_epochs, storage=file, seed=self.seed, accelerator=self.accelerator)

@@ -31,7 +31,7 @@ def whole_file(
     finally:
         part.unlink(missing_ok=True)
 
-# %% ../nbs/01_files.ipynb #b85fab17
+# %% ../nbs/01_files.ipynb #b2006fe2
 @contextmanager
 def whole_folder(
     path: "str | Path",  # where the folder shall be
@@ -39,6 +39,7 @@ def whole_folder(
     "Fill the folder that is given; when the block ends well it stands at `path`, and what stood there is removed. For a moment in between nothing stands there."
     path = Path(path)
     part, old = (path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.{what}") for what in ("part", "old"))
+    shutil.rmtree(part, ignore_errors=True)  # of a process of the same number that was killed
     part.mkdir(parents=True)
     try:
         yield part

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['LIMIT', 'DataError', 'open_json', 'iter_records']
 
-# %% ../nbs/04_jsonstream.ipynb #eb11efda
+# %% ../nbs/04_jsonstream.ipynb #f8afcb93
 import gzip
 import lzma
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
@@ -24,25 +24,31 @@ from .files import BOMB
 class DataError(ValueError):
     "A file does not hold the data it should. The message names file, record and reason."
 
-# %% ../nbs/04_jsonstream.ipynb #1d33863b
+# %% ../nbs/04_jsonstream.ipynb #dd938921
 @contextmanager
 def open_json(
     path: "str | Path",  # .json, .json.gz, or a .zip with one .json in it
     member: str = "",  # the file of a zip to take, where there is one of this name
 ) -> Iterator[BinaryIO]:  # the JSON text
     "Open a JSON file, packed or not, for reading in pieces. What is not readable is a `DataError` that names the file."
-    path = Path(path)
+    path, kind = Path(path), Path(path).suffix.lower()
+    with ExitStack() as opened:
+        with _told(path):
+            if kind == ".zip":
+                archive = opened.enter_context(ZipFile(path))
+                stream = opened.enter_context(archive.open(_member(path, archive, member)))
+            else:
+                stream = opened.enter_context((gzip.open if kind == ".gz" else open)(path, "rb"))
+        yield _Bounded(stream, path) if kind in (".zip", ".gz") else stream  # what goes wrong with the caller is the caller's
+
+
+@contextmanager
+def _told(path):
+    "What packed files raise, as a `DataError` that names the file."
     try:
-        if path.suffix.lower() == ".zip":
-            with ZipFile(path) as archive, archive.open(_member(path, archive, member)) as stream:
-                yield stream
-        else:
-            packed = path.suffix.lower() == ".gz"
-            with (gzip.open if packed else open)(path, "rb") as stream:
-                yield _Bounded(stream, path) if packed else stream
+        yield
     except (BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: cannot be unpacked, it is damaged or was not fetched to its end ({error})") from error
-
     except OSError as error:
         if error.errno is not None:
             raise
@@ -50,13 +56,14 @@ def open_json(
 
 
 class _Bounded:
-    "A stream that refuses to grow without end."
+    "A stream that says which file is damaged, and refuses to grow without end."
 
     def __init__(self, stream, path):
         self.stream, self.path, self.left = stream, path, BOMB * max(path.stat().st_size, 1 << 16)
 
     def read(self, size: int = -1) -> bytes:
-        piece = self.stream.read(size)
+        with _told(self.path):
+            piece = self.stream.read(size)
         self.left -= len(piece)
         if self.left < 0:
             raise DataError(f"{self.path}: grows to more than {BOMB} times its size; this is no data set")

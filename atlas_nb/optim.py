@@ -158,11 +158,14 @@ class Schedule:
         for group, saved in zip(groups, state["groups"]):
             group.update(saved)
 
-# %% ../nbs/44_optim.ipynb #b6eee8d5
+# %% ../nbs/44_optim.ipynb #9b60986f
 class Clip:
     "Base of the clippers. A subclass says in `memory` which of its attributes change from step to step."
 
     memory = ()
+
+    def __repr__(self) -> str:  # the same for the same settings, whatever it remembers
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items() if k not in self.memory)})"
 
     def __call__(
         self,

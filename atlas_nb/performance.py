@@ -201,7 +201,7 @@ def loader_section(job: Job, grid: pd.DataFrame) -> Section:  # the grid of `loa
     alt = "Lines: milliseconds a step against the number of workers, for each prefetch; a line for no workers."
     return Section("Loader", "A step with its batch, by the number of workers and of batches that each has ready.", table, as_png(fig), alt)
 
-# %% ../nbs/53_performance.ipynb #0ed414b1
+# %% ../nbs/53_performance.ipynb #0348831f
 def memory_section(job: Job, neighbors: Sequence[int] = (6, 12, 24, 48)) -> Section:
     "The data set, a step, ensembles, triplets against the form without them, the models that there are."
     size, batch = bytes_a_graph(job.ds.store), job.batches(1)[0]
@@ -259,7 +259,7 @@ def _default(job, name):
 def _about(name):
     return {"cgcnn": "edges as in the paper, but for what is the same for all edges of an atom", "m3gnet": "three-body sums without triplets; less with recompute=True",
             "equivariant": "tensor products, summed over neighbours first", "alignn": "a line graph, whose pairs of bonds are by far the most there is",
-            "cogn": "24 neighbours, five layers for each message"}[name]  # fmt: skip
+            "cogn": "24 neighbours, five layers for each message"}.get(name, "")  # fmt: skip
 
 # %% ../nbs/53_performance.ipynb #db108efd
 def performance_report(

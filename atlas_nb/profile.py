@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Profile', 'in_short']
 
-# %% ../nbs/60_profile.ipynb #e4027342
+# %% ../nbs/60_profile.ipynb #8ffc4164
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .commands import Train, chosen_builder, chosen_hparams, chosen_split, named_property, read_data, say
+from .commands import OFFICIAL, Train, chosen_builder, chosen_hparams, chosen_split, named_property, read_data, say
 
-# %% ../nbs/60_profile.ipynb #1f6bd0bb
+# %% ../nbs/60_profile.ipynb #85375ff7
 @dataclass
 class Profile:
     "Measure where the time and memory of a training go, and say what to set otherwise."
@@ -51,7 +51,7 @@ class Profile:
         with probe(memory=False) as reading:
             crystals, labels = read_data(self.data, [p.name for p in properties], self.on_error, self.progress, self.source)
         crystals, labels, split = chosen_split(self.split, crystals, labels, properties)
-        ds = CrystalPropertyDataset(crystals, labels, properties, builder, split).prepare(self.progress, on_error=self.on_error)
+        ds = CrystalPropertyDataset(crystals, labels, properties, builder, split).prepare(self.progress, on_error="raise" if self.split in OFFICIAL else self.on_error)
         model = build_model(self.model, ds.properties, builder=builder, **chosen_hparams(Train(model=self.model, hparam=self.hparam)))
         loader = ds.loader("train", self.batch_size, num_workers=self.num_workers, prefetch_factor=self.prefetch_factor)
         settings = {"max_epochs": self.max_epochs, "precision": self.precision, "accelerator": self.accelerator}

@@ -6,8 +6,9 @@
 __all__ = ['AVERAGE_FROM', 'PLACE', 'UNSAID', 'Objective', 'Loop', 'Judge', 'Keeper', 'Trainer', 'check_settings', 'plain',
            'copied', 'whole_batches']
 
-# %% ../nbs/48_trainer.ipynb #b129db4f
+# %% ../nbs/48_trainer.ipynb #e0d87739
 import math
+import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -25,11 +26,11 @@ from .checkpoint import FOLDER, Checkpoints, random_states, set_random_states
 from .evaluation import evaluate_predictions
 from .evaluator import Evaluator, check_loader, predict_loader
 from .losses import NEEDS, PropertyLoss
-from .models.base import PropertyModel, trained_properties
+from .models.base import PropertyModel, trained_properties, warn_of_learned
 from .models.layers import BatchNorm
 from .optim import Averaging, Schedule, make_clip, make_optimizer, parameter_groups
 
-# %% ../nbs/48_trainer.ipynb #0c2e8d01
+# %% ../nbs/48_trainer.ipynb #ef534f90
 class Objective(nn.Module):
     "Model and loss as one module, so that everything that learns is synchronised between processes."
 
@@ -75,6 +76,7 @@ class Loop:
 
     def loop(self, train: DataLoader, val: DataLoader) -> pd.DataFrame:
         "Epoch after epoch, from wherever it is."
+        size = train.batch_sampler.batch_size
         with Signals() as self.signals:
             try:
                 self.tell("on_start")
@@ -85,6 +87,7 @@ class Loop:
                     if self.anyone(self.signals.received is not None) and not self.done:
                         self.interrupt()
             finally:
+                train.batch_sampler.batch_size = size  # which memory may have made smaller
                 vars(self.model).pop("encode", None)  # the compiled one
                 with ExitStack() as ends:  # each of them, whatever another does
                     for callback in self.callbacks:
@@ -105,10 +108,13 @@ class Loop:
         self.set_random()
         self.module.train()
         for size in sizes:
+            full = False
             try:
                 self.train_step([next(batches) for _ in range(size)])
             except torch.OutOfMemoryError:
-                self.take_smaller_batches(sampler)
+                full = self.take_smaller_batches(sampler)
+            if full:  # outside the exception, which keeps all that the step had made
+                del batches
                 return self.train_epoch(train)
             if self.checkpoint_every and self.step % self.checkpoint_every == 0:
                 self.save()
@@ -196,7 +202,7 @@ class Judge:
         of_known = torch.stack([torch.from_numpy(predicted[p.name]) for p in known], dim=1).numpy()
         return {"val_loss": loss.item()} | {f"val_{name}_mae": m["mae"] for name, m in evaluate_predictions(y[:, there].numpy(), of_known, known).items()}
 
-# %% ../nbs/48_trainer.ipynb #adb799dd
+# %% ../nbs/48_trainer.ipynb #c0b855d7
 PLACE = ("epoch", "step", "place", "history", "best", "waited", "done", "best_weights")  # where a training is
 
 
@@ -241,14 +247,15 @@ class Keeper:
         where that is not asked for or not possible, out of memory is out of memory."""
         whole = sampler.batch_size * self.accumulate
         smaller = max((d for d in range(1, sampler.batch_size // 2 + 1) if whole % d == 0), default=0)
-        if not (self.micro_batch and smaller):
+        if not (self.micro_batch and smaller and sampler.sizes is None):
             raise
         self.optimizer.zero_grad(set_to_none=True)
         sampler.batch_size, self.accumulate = smaller, whole // smaller
         by_itself = ", each of which batch normalisation sees by itself" if any(isinstance(m, BatchNorm) for m in self.model.modules()) else ""
         warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}{by_itself}", stacklevel=2)
+        return True
 
-# %% ../nbs/48_trainer.ipynb #7e218569
+# %% ../nbs/48_trainer.ipynb #ce5328d9
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result
 
 
@@ -285,6 +292,8 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         callbacks: Sequence[Callback] = (),  # what else shall watch
         progress: bool = True,  # show how far it is
     ):
+        if not isinstance(model, PropertyModel):
+            raise TypeError(f"a Trainer takes one network, not {type(model).__name__}; an EnsembleUQ has a fit of its own")
         given, lr = dict(locals()), model.lr if lr is None else lr
         check_settings(lr, max_epochs=max_epochs, weight_decay=weight_decay, accumulate=accumulate, ema=ema, swa=swa, patience=patience, min_delta=min_delta,
                        keep=keep, checkpoint_every=checkpoint_every, micro_batch=micro_batch)  # fmt: skip
@@ -292,6 +301,10 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         super().__init__(model, accelerator, precision, devices, num_nodes, strategy, run_dir)
         if loss in NEEDS and model.hparams.get("spread", False) != NEEDS[loss]:
             raise ValueError(f"the loss {loss!r} needs a model that says how far off it may be; make it with spread={NEEDS[loss]!r}")
+        if loss not in NEEDS and model.hparams.get("spread", False):
+            warnings.warn(f"the model says a spread, and the loss {loss!r} does not teach it; take loss='laplace', or do not believe the spread", stacklevel=2)
+        if wrong := [c for c in callbacks if not isinstance(c, Callback)]:
+            raise TypeError(f"callbacks are Callback objects, got {type(wrong[0]).__name__}; see atlas_nb.callbacks")
         self.max_epochs, self.lr, self.accumulate, self.patience, self.min_delta = max_epochs, lr, accumulate, patience, min_delta
         self.optimizer_name, self.weight_decay, self.scheduler, self.clip = optimizer, weight_decay, scheduler, make_clip(clip)
         self.ema, self.swa, self.micro_batch, self.compile, self.checkpoint_every = ema, swa, micro_batch, compile, checkpoint_every
@@ -306,6 +319,9 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         check_loader(self.model, train)
         self.model.fit_statistics(whole_batches(train, self.fabric.device))
         check_loader(self.model, val)
+        learning = set(train.dataset.ids())
+        warn_of_learned(self.model, [id for id in val.dataset.ids() if id not in learning], "for validation", stacklevel=4)
+        self.model.learned |= learning
         known = trained_properties(self.model)
         unlabelled = [p.name for p, columns in self.model.whole.items() if self.model.properties[columns.start] not in known]
         if unlabelled:
@@ -367,7 +383,7 @@ def check_settings(lr, **settings):
 
 def plain(value):
     "A setting as it is written down."
-    return dict(value) if isinstance(value, Mapping) else value if isinstance(value, (str, int, float, bool, type(None))) else getattr(value, "__qualname__", repr(value))
+    return dict(value) if isinstance(value, Mapping) else value if isinstance(value, (str, int, float, bool, type(None))) else getattr(value, "__qualname__", re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
 
 
 def copied(model: PropertyModel) -> dict[str, Tensor]:

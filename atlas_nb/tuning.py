@@ -177,7 +177,7 @@ def lr_range_test(
         raise ValueError(f"no loss was finite from the first step on, with a rate of {low:g}; give a lower one, or look at the labels")
     return RangeTest(table, float(harmless.max() / 30))
 
-# %% ../nbs/49_tuning.ipynb #0be7c76f
+# %% ../nbs/49_tuning.ipynb #2ea8695e
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-3, 3e-2, log=True),
     "batch_size": CategoricalDistribution([32, 64]),
@@ -204,6 +204,10 @@ class _Report(Callback):
 
 
 def _suggest(trial, name, choices):
+    if isinstance(choices, list):
+        return trial.suggest_categorical(name, choices)
+    if not isinstance(choices, BaseDistribution):
+        raise TypeError(f"{name}: a list of values, or a distribution of Optuna such as FloatDistribution(1e-3, 1e-2, log=True); got {choices!r}")
     if isinstance(choices, CategoricalDistribution):
         return trial.suggest_categorical(name, choices.choices)
     if isinstance(choices, IntDistribution):
@@ -214,7 +218,7 @@ def _suggest(trial, name, choices):
 def search(
     model: str,  # one of `MODELS`
     ds: CrystalPropertyDataset,  # prepared; train is learned from, val chooses
-    space: "Mapping[str, BaseDistribution] | None" = None,  # settings of trainer, model, or "batch_size", by name; `SPACE` where None
+    space: "Mapping[str, BaseDistribution | list] | None" = None,  # settings of trainer, model, or "batch_size", by name: lists of values, or distributions; `SPACE` where None
     n_trials: int = 20,  # of the whole search, those of earlier and of other processes among them
     max_epochs: int = 30,  # that the best trials get
     min_epochs: int = 1,  # that each trial gets

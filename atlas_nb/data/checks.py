@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Description', 'describe', 'duplicates', 'check_leakage']
 
-# %% ../../nbs/18_data.checks.ipynb #39240753
+# %% ../../nbs/18_data.checks.ipynb #9ad2cfbc
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from .crystal import SYMBOLS, Crystal, to_pymatgen
+from .crystal import SYMBOLS, Crystal, ids_of, to_pymatgen
 from .properties import PROPERTIES, TENSORS
 from .sources import INFO
 from .splits import PARTS, Split
 from ..jsonstream import DataError
 
-# %% ../../nbs/18_data.checks.ipynb #24a7e322
+# %% ../../nbs/18_data.checks.ipynb #63ff07e6
 @dataclass(frozen=True)
 class Description:
     "A data set at a glance. Shows itself in a notebook; its parts are tables."
@@ -49,6 +49,7 @@ def describe(
     labels: pd.DataFrame,  # by id
 ) -> Description:
     "Sizes, elements and labels of a data set."
+    ids_of(crystals)
     sizes, volumes = [len(c) for c in crystals], [c.volume / len(c) for c in crystals]
     table = pd.DataFrame({"atoms in the cell": sizes, "volume per atom (Å³)": volumes}).describe(percentiles=[0.5]).drop(index="std")
     elements = pd.Series(Counter(SYMBOLS[z] for c in crystals for z in np.unique(c.numbers).tolist()), dtype=int).sort_values(ascending=False, kind="stable")
@@ -61,7 +62,7 @@ def describe(
     columns = ["unit", "labels", "mean", "MAD", "min", "median", "max", "beyond range"]
     return Description(table, elements, pd.DataFrame.from_dict(rows, orient="index", columns=columns), len({c.formula for c in crystals}))
 
-# %% ../../nbs/18_data.checks.ipynb #cc84abb6
+# %% ../../nbs/18_data.checks.ipynb #8924c26b
 class _Same:
     "Whether two crystals, by their places, are equivalent. Each is made primitive once; a matcher that was given sees cells as they are."
 
@@ -94,6 +95,7 @@ def duplicates(
     matcher=None,  # a pymatgen StructureMatcher; the one with default tolerances if not given
 ) -> pd.DataFrame:  # a row per pair: both ids, and the formula
     "Pairs of crystals that are equivalent. Takes some milliseconds for each pair of one formula."
+    ids_of(crystals)
     same = _Same(crystals, matcher)
     rows = [(crystals[i].id, crystals[j].id, formula) for formula, group in _by_formula(crystals).items() for i, j in combinations(group, 2) if same(i, j)]
     return pd.DataFrame(rows, columns=["id", "same as", "formula"])

@@ -7,8 +7,10 @@ __all__ = ['SYMBOLS', 'NUMBERS', 'ID_KEYS', 'HARMLESS', 'CrystalError', 'Crystal
            'ids_of', 'from_jarvis', 'to_fractional', 'record_id', 'as_id', 'atomic_numbers', 'to_jarvis',
            'from_pymatgen', 'to_pymatgen', 'from_ase', 'to_ase', 'as_crystal', 'as_crystals', 'from_file']
 
-# %% ../../nbs/11_data.crystal.ipynb #71ee1417
+# %% ../../nbs/11_data.crystal.ipynb #29beb2b6
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -311,13 +313,30 @@ def as_crystal(
         return from_ase(obj, id)
     raise CrystalError(f"cannot make a crystal of {type(obj).__name__}; give a Crystal, a pymatgen Structure, ASE Atoms, a JARVIS record or a file's path")
 
-# %% ../../nbs/11_data.crystal.ipynb #07c7f23a
+# %% ../../nbs/11_data.crystal.ipynb #b5c4e58c
 def as_crystals(
-    structures,  # several of what `as_crystal` takes, or one of them
+    structures,  # several of what `as_crystal` takes, or one of them; a Series, or a dictionary of them, has their names
+    skipped: "list | None" = None,  # filled with (name, reason) of what is no crystal; None: that is a `CrystalError` that names all of it
 ) -> list[Crystal]:
-    "Crystals, in their order."
-    one = isinstance(structures, (Crystal, str, Path, Mapping)) or any(hasattr(structures, name) for name in ("lattice_mat", "frac_coords", "get_scaled_positions"))
-    return [as_crystal(s) for s in ([structures] if one else structures)]
+    "Crystals, in their order. Files of one name in several folders go by their paths."
+    if hasattr(structures, "dataset") or hasattr(structures, "columns"):
+        raise TypeError(f"expected structures, got a {type(structures).__name__}; a loader goes to the trainer's predict, a data frame through from_dataframe")
+    named = hasattr(structures, "items") and not isinstance(structures, Crystal) and "atoms" not in structures and "lattice" not in structures and "elements" not in structures
+    one = not named and (isinstance(structures, (Crystal, str, Path, Mapping)) or any(hasattr(structures, name) for name in ("lattice_mat", "frac_coords", "get_scaled_positions")))
+    items = [(str(name), s) for name, s in structures.items()] if named else [("", s) for s in ([structures] if one else structures)]
+    stems = Counter(Path(s).stem if Path(s).suffix else Path(s).name for _, s in items if isinstance(s, (str, Path)))
+    crystals, wrong = [], []
+    for i, (name, s) in enumerate(items):
+        twice = isinstance(s, (str, Path)) and max(stems[Path(s).stem], stems[Path(s).name]) > 1
+        try:
+            crystals.append(as_crystal(s, name or (str(s) if twice else "")))
+        except (CrystalError, OSError) as error:
+            wrong.append((name or (str(s) if isinstance(s, (str, Path)) else f"number {i}"), error))
+    if wrong and skipped is None:
+        raise wrong[0][1] if len(wrong) == 1 else CrystalError("\n".join(str(error) for _, error in wrong))
+    if wrong:
+        skipped += [(name, str(error)) for name, error in wrong]
+    return crystals
 
 # %% ../../nbs/11_data.crystal.ipynb #de82e3c0
 def _from_pymatgen_dict(obj, id):
@@ -333,7 +352,7 @@ def _from_pymatgen_dict(obj, id):
     except (KeyError, TypeError, AttributeError) as error:
         raise CrystalError(f"{id!r}: not a pymatgen Structure as a dictionary ({type(error).__name__}: {error})") from error
 
-# %% ../../nbs/11_data.crystal.ipynb #907ad6e1
+# %% ../../nbs/11_data.crystal.ipynb #9f828b12
 def from_file(
     path: "str | Path",  # a CIF, or a POSCAR (POSCAR*, CONTCAR*, *.vasp, *.poscar)
     id: str = "",  # the file's name without its ending where empty
@@ -377,6 +396,8 @@ def _cif(text, path):
         warnings.simplefilter("ignore")  # told below, with the file's name
         structures = parser.parse_structures(primitive=False)
     for message in parser.warnings:
+        if lost := re.search(r"(\S+) parsed as\s*$", message):
+            raise ValueError(f"the site label {lost[1]} begins with no element, and pymatgen leaves it out; give _atom_site_type_symbol")
         if not any(part in message for part in HARMLESS):
             warnings.warn(f"{path}: {message}", stacklevel=4)
     if len(structures) != 1:

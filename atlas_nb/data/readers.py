@@ -34,7 +34,7 @@ def read_files(
         raise CrystalError("\n".join(errors))
     return crystals
 
-# %% ../../nbs/16_data.readers.ipynb #66082b4d
+# %% ../../nbs/16_data.readers.ipynb #329b9bc9
 ENDINGS = (".cif", ".vasp", ".poscar")
 
 
@@ -88,6 +88,8 @@ def _table(path, properties, files):
         raise DataError(f"{path}: not a table of comma-separated values in UTF-8 ({error})") from error
     if not lines:
         raise DataError(f"{path}: the file is empty")
+    if all(len(line) == 1 and ";" in line[0] for line in lines):
+        raise DataError(f"{path}: its values are separated by semicolons; separate them by commas, and write numbers with a point")
     first, names = lines[0][1:], tuple(properties)
     heading = bool(first) and not _files_of(lines[0][0], files) and not any(as_number(cell) == as_number(cell) for cell in first)
     unknown = [name for name in names if not {name, *(PROPERTIES[name].columns[:1] if name in PROPERTIES else ())} & set(first)]
@@ -101,16 +103,16 @@ def _table(path, properties, files):
         raise DataError(f"{path}: two columns of one name, among {', '.join(names)}; rename one")
     return names, [(line[0], line[1:]) for line in lines[heading:]]
 
-# %% ../../nbs/16_data.readers.ipynb #7cc827a0
+# %% ../../nbs/16_data.readers.ipynb #c7f83d9d
 def from_dataframe(
     frame: pd.DataFrame,
     source: str = "own/frame",  # the data set's name: decides the level of theory, see `Property.of`
     structure: str = "",  # the column of crystals; "structure" or "atoms" if not given
-    properties: "Mapping[str, str] | None" = None,  # column -> name of the property, where the column is not called so
+    properties: "Mapping[str, str] | str | Iterable[str]" = (),  # columns that the registry does not know; or column -> name of the property, where it is not called so
     on_error: OnError = "raise",  # "skip": leave out rows that cannot be used, see `skipped`
 ) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels, taken to be in the registry's units
     "Crystals and labels of a data frame. The ids are those of a column `jid`, `id`, ..., or else the index."
-    properties = dict(properties or {})
+    properties = _by_column(properties)
     structure = structure or next((c for c in ("structure", "atoms") if c in frame), "structure")
     missing = [c for c in (structure, *properties) if c not in frame]
     if missing:
@@ -123,20 +125,26 @@ def from_dataframe(
     return rows.finish()
 
 
+def _by_column(properties) -> dict:  # column -> name of the property
+    if isinstance(properties, Mapping):
+        return dict(properties)
+    return {name: name for name in ([properties] if isinstance(properties, str) else properties or ())}
+
+
 def _renamed(record, properties):
     "A row under the names of the properties; of what was named, other spellings do not count."
     other = {spelling for name in properties.values() if name in PROPERTIES for spelling in (name, *PROPERTIES[name].columns)}
     return {key: value for key, value in record.items() if key not in other} | {name: record[key] for key, name in properties.items() if key in record}
 
-# %% ../../nbs/16_data.readers.ipynb #058b5ff7
+# %% ../../nbs/16_data.readers.ipynb #7145147f
 def read_ase(
     path: "str | Path",  # an ASE database (.db), or a file of structures in extended XYZ (.xyz, .extxyz)
-    properties: "Mapping[str, str] | None" = None,  # key -> name of the property, where the key is not called so
+    properties: "Mapping[str, str] | str | Iterable[str]" = (),  # keys that the registry does not know; or key -> name of the property, where it is not called so
     on_error: OnError = "raise",  # "skip": leave out what cannot be used, see `skipped`
     source: str = "",  # the data set whose labels these are, such as "dft_3d"; decides the level of theory
 ) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels, taken to be in the registry's units
     "Crystals and labels of a file that ASE knows. The ids are those of a key `jid`, `id`, ..., or else the file's name and the structure's number in it."
-    path, properties = Path(path), dict(properties or {})
+    path, properties = Path(path), _by_column(properties)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     readers = {".db": _ase_database, ".xyz": _extended_xyz, ".extxyz": _extended_xyz}

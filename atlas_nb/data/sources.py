@@ -338,7 +338,7 @@ def _second_look(text, rows):
         return rows.reject("", f"is not JSON: {error}")
     rows.add_record(record)
 
-# %% ../../nbs/12_data.sources.ipynb #cffd946d
+# %% ../../nbs/12_data.sources.ipynb #363c7202
 def pack(
     path: "str | Path",  # the .npz file to write
     crystals: Sequence[Crystal],
@@ -364,7 +364,9 @@ def unpack(
             ptr, ids, numbers, frac, lattice = (file[name] for name in ("ptr", "id", "numbers", "frac", "lattice"))
             labels = {name.removeprefix("label/"): file[name] for name in file.files if name.startswith("label/")}
             source = str(file["source"])
-    except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        if not len(ids) == len(lattice) == len(ptr) - 1 or ptr[0] != 0 or (np.diff(ptr) < 0).any() or ptr[-1] != len(numbers) or len(frac) != len(numbers) or {len(x) for x in labels.values()} - {len(ids)}:
+            raise ValueError("its arrays do not fit together")
+    except (ValueError, KeyError, IndexError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not crystals that `pack` wrote, or damaged ({error})") from error
     labels = {name: np.where(values == "", None, values.astype(object)) if values.dtype.kind == "U" and (values == "").any() else values for name, values in labels.items()}
     crystals = from_arrays(numbers, frac, lattice, ptr, ids.tolist())

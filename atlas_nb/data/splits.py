@@ -17,7 +17,7 @@ from pathlib import Path
 from .crystal import Crystal, ids_of
 from ..files import whole_file
 
-# %% ../../nbs/14_data.splits.ipynb #0d69e3f0
+# %% ../../nbs/14_data.splits.ipynb #b2e1155a
 PARTS = ("train", "val", "test")
 
 
@@ -28,6 +28,10 @@ class Split:
     val: tuple[str, ...]  # ids to choose by
     test: tuple[str, ...]  # ids to judge by, once
     method: str = "given"  # how the parts were made, in words
+
+    def __post_init__(self):
+        for part in PARTS:
+            object.__setattr__(self, part, tuple(getattr(self, part)))  # of a list, an array or an index, too
 
     def __getitem__(self, part: str) -> tuple[str, ...]:  # ids of one part
         if part not in PARTS:

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['CrystalGraphBuilder']
 
-# %% ../../nbs/24_graphs.builder.ipynb #8367e2f5
+# %% ../../nbs/24_graphs.builder.ipynb #81fa15f9
+import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from .neighbors import KERNELS, find_edges
 from .records import Fingerprint, as_chunk, chunks, fingerprint, pack_records
 from .store import GraphStore, StoreError, StoreWriter, open_store, store_folder, store_lock
 
-# %% ../../nbs/24_graphs.builder.ipynb #842b0176
+# %% ../../nbs/24_graphs.builder.ipynb #0659a7f7
 @dataclass(frozen=True)
 class CrystalGraphBuilder:
     "Turns crystals into graphs. The defaults are CGCNN's 12 nearest neighbours within 8 Å, with whole shells."
@@ -90,12 +91,14 @@ class CrystalGraphBuilder:
         if path is None:
             store = build.run(structures, StoreWriter())
         else:
-            with store_lock(path):  # whoever comes second waits, and finds it done
-                store = build.open_or_run(structures, path)
+            store = build.at_hand(structures, path)
+            if store is None:
+                with store_lock(path):  # whoever comes second waits, and finds it done
+                    store = build.open_or_run(structures, path)
         store.skipped = build.unreadable + store.skipped
         return store
 
-# %% ../../nbs/24_graphs.builder.ipynb #777d4e2b
+# %% ../../nbs/24_graphs.builder.ipynb #50ba3325
 class _Build:
     "A store in the making."
 
@@ -123,6 +126,15 @@ class _Build:
             return None  # what it should hold is at hand
         for id, reason in store.skipped if self.on_error == "raise" else ():
             raise CrystalError(reason)
+        return store
+
+    def at_hand(self, structures, path):
+        "A store that is there, where nothing may be written, not even a lock."
+        if os.access(Path(path).resolve().parent, os.W_OK) or not hasattr(structures, "__len__"):
+            return None
+        store = self.existing(path, fingerprint(list(self.crystals(structures)), self.builder.config()))
+        if store is None:
+            self.unreadable = []  # which will be found again
         return store
 
     def open_or_run(self, structures, path):

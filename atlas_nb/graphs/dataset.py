@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['label_matrix', 'BatchSampler', 'PartDataset', 'CrystalPropertyDataset', 'measure_workers', 'fewest_workers']
 
-# %% ../../nbs/25_graphs.dataset.ipynb #b46e7a50
+# %% ../../nbs/25_graphs.dataset.ipynb #f117ccfc
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import Batch
 
 from ..data.crystal import Crystal, ids_of, unique_ids
-from ..data.properties import PROPERTIES, Property, get_properties, whole_properties
+from ..data.properties import Property, as_number, get_properties, whole_properties
 from ..data.sources import OnError
 from ..data.splits import PARTS, Split, split_by_formula
 from ..files import cache_folder
@@ -29,7 +31,7 @@ from .builder import CrystalGraphBuilder
 from .records import fingerprint
 from .store import GraphStore
 
-# %% ../../nbs/25_graphs.dataset.ipynb #053c112a
+# %% ../../nbs/25_graphs.dataset.ipynb #4bc6eb6d
 def label_matrix(
     labels: pd.DataFrame,  # indexed by id
     ids: Sequence[str],  # the crystals, in the order wanted
@@ -40,11 +42,22 @@ def label_matrix(
     columns = [p.name for p in properties]
     absent = [c for c in columns if c not in labels]
     if absent:
-        raise ValueError(f"the labels have no {', '.join(absent)}; they have {', '.join(c for c in labels if c in PROPERTIES)}")
+        near = [n for c in absent for n in get_close_matches(c, list(map(str, labels)), n=1)]
+        there = [*near, *(str(c) for c in labels if c not in near)]
+        raise ValueError(f"the labels have no {', '.join(absent)}; they have {', '.join(there[:20]) or 'no column'}{', ...' * (len(there) > 20)}")
     unknown = pd.Index(ids).difference(labels.index)
+    if len(unknown) and pd.api.types.is_numeric_dtype(labels.index):
+        raise ValueError(f"the index of the labels is of numbers, and ids are text ({', '.join(unknown[:3])}); labels.index = labels.index.astype(str) makes it text")
     if len(unknown):
         raise ValueError(f"{len(unknown)} crystals have no row in the labels: {', '.join(unknown[:5])}; give them a row, with NaN where there is no label")
-    y = labels.loc[list(ids), columns].to_numpy(dtype=np.float64)
+    try:
+        y = labels.loc[list(ids), columns].to_numpy(dtype=np.float64)
+    except (ValueError, TypeError):
+        for c in columns:  # which it is
+            text = labels.loc[list(ids), c][[v is not None and as_number(v) != as_number(v) and v == v for v in labels.loc[list(ids), c]]]
+            if len(text):
+                raise ValueError(f"{c} of {text.index[0]} is {text.iloc[0]!r}, which is no number ({len(text)} such values); write nan where there is none") from None
+        raise
     for p, values in zip(properties, y.T):
         wrong = np.flatnonzero((values < p.low) | (values > p.high) | np.isinf(values))
         if len(wrong):
@@ -189,7 +202,7 @@ class _GraphLoader(DataLoader):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #deac9b2e
+# %% ../../nbs/25_graphs.dataset.ipynb #f1edcf16
 class CrystalPropertyDataset:
     "Crystals with labels, ready to be learned from: `prepare()` makes the graphs, `loader(part)` hands them out in batches."
 
@@ -216,6 +229,13 @@ class CrystalPropertyDataset:
         self.fingerprint = fingerprint(self.crystals, self.builder.config()) if self.store is None else self.store.fingerprint
         self._check_split()
 
+    def _warn_of_loners(self):
+        "A crystal without an edge is nothing but its elements to a model."
+        alone = np.flatnonzero(self.store.sizes()[:, 1] == 0)
+        if len(alone):
+            warnings.warn(f"{len(alone)} of {len(self.ids)} crystals have no neighbour within {self.builder.cutoff:g} Å, and differ to a model by their elements alone: "
+                          f"{', '.join(self.ids[i] for i in alone[:5])}; is the cutoff, or the unit of the cells, right?", stacklevel=3)  # fmt: skip
+
     def _check_split(self):
         part = {id: p for p in PARTS for id in self.split[p]}
         if len(part) < sum(len(self.split[p]) for p in PARTS):
@@ -236,6 +256,7 @@ class CrystalPropertyDataset:
             path = self.cache_dir / "graphs" / self.fingerprint
             self.store = self.builder.structures_to_store(self.crystals, path, n_jobs, on_error, progress)
             self._leave_out(self.store.skipped)
+            self._warn_of_loners()
         return self
 
     def _leave_out(self, skipped):

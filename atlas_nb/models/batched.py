@@ -16,7 +16,7 @@ from torch.func import functional_call, vmap
 from .base import PropertyModel
 from .layers import mean_readout
 
-# %% ../../nbs/39_models.batched.ipynb #08dfe9f6
+# %% ../../nbs/39_models.batched.ipynb #b23cf30f
 class WithEmbedding(nn.Module):
     "A model that also says where it sees each crystal: `embedding`, [B, width], the mean over atoms of what `encode` gives."
 
@@ -26,7 +26,7 @@ class WithEmbedding(nn.Module):
 
     def forward(self, batch) -> dict[str, Tensor]:
         v = self.model.encode(batch)
-        return {**self.model.decode(v, batch), "embedding": mean_readout(v, batch.graph_of_node, batch.num_crystals, batch.get("multiplicity"))}
+        return {**self.model.decode(v, batch), "embedding": mean_readout(v[:, : self.model.width], batch.graph_of_node, batch.num_crystals, batch.get("multiplicity"))}
 
 
 class Batched:

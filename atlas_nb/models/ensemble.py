@@ -7,7 +7,7 @@ __all__ = ['FORMS', 'SEVERAL', 'DEFAULT_LOSS', 'MANY_OPERATIONS', 'WEIGHTS', 'RE
            'together', 'in_batches', 'weighed', 'by_distance', 'calibrate', 'with_farness', 'likeliest', 'check_data',
            'distance_groups', 'interval', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
 
-# %% ../../nbs/49_models.ensemble.ipynb #38946150
+# %% ../../nbs/49_models.ensemble.ipynb #e315ed11
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
@@ -20,10 +20,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..checkpoint import ensemble_from
-from ..data.crystal import as_crystals
 from ..data.properties import Property, get_properties, property_config, property_from_config
+from ..data.sources import OnError
+from ..evaluator import launched
 from ..losses import LOSSES, NEEDS
-from .base import MODEL_FILE, PropertyModel, check_trained, checked, save_folder, trained_properties
+from .base import MODEL_FILE, PropertyModel, brought, check_trained, checked, save_folder, trained_properties, warn_of_learned
 from .batched import Batched, WithEmbedding
 from .distilled import begin_like, lesson_weights, lessons, student_properties
 from .heads import combine
@@ -34,7 +35,7 @@ from ..uncertainty.calibration import FOR_POWER, Conformal, Recalibration
 from ..uncertainty.metrics import LEVELS, nll, uncertainty_metrics, uncertainty_table
 from ..uncertainty.novelty import Novelty, embed, warn_if_novel
 
-# %% ../../nbs/49_models.ensemble.ipynb #9b1a69c3
+# %% ../../nbs/49_models.ensemble.ipynb #3f7c23c1
 FORMS = ("shared", "independent", "snapshots", "checkpoints", "distilled", "dropout", "evidential", "single")
 SEVERAL = ("shared", "independent", "snapshots", "checkpoints", "dropout")  # those that have members
 
@@ -53,6 +54,8 @@ class EnsembleUQ:
         dropout: float = 0.1,  # of the form "dropout"
         **hparams,  # the model's own, such as width or builder
     ):
+        if not isinstance(model, str):
+            raise TypeError(f"give the model's name, such as 'cgcnn', and what it shall be as keyword arguments; got {model!r:.60}")
         if form not in FORMS:
             raise ValueError(f"unknown form {form!r}; known: {', '.join(FORMS)}")
         if form in SEVERAL and members < 2:
@@ -86,7 +89,7 @@ class EnsembleUQ:
         return sum(p.numel() for m in self.models for p in m.parameters())
 
 
-# %% ../../nbs/49_models.ensemble.ipynb #eecc4c7d
+# %% ../../nbs/49_models.ensemble.ipynb #ce105af8
 DEFAULT_LOSS = {"evidential": "evidential", "distilled": "mae"}  # of the forms that do not learn by a Laplace likelihood
 
 
@@ -102,6 +105,8 @@ def fit(
     "Train what has to be trained, then calibrate, with a warning where there are too few labels for it."
     settings = {"loss": DEFAULT_LOSS.get(uq.form, "laplace"), **settings}
     uq.weight, uq.reach, uq.recalibration, uq.conformal, uq.novelty = {}, {}, {}, {}, None
+    if uq.form == "checkpoints" and run_dir is None and launched() != (1, 1):
+        raise ValueError("checkpoints of several processes need a folder that all of them see; give run_dir")
     if uq.form != "distilled" and settings["loss"] in LOSSES:
         raise ValueError(f"the loss {settings['loss']!r} teaches no spread; take one of {', '.join(NEEDS)}")
 
@@ -204,7 +209,7 @@ def in_batches(
     for some in torch.arange(len(store)).split(size) if len(store) else ():
         yield store.batch(some)
 
-# %% ../../nbs/49_models.ensemble.ipynb #d2b700cf
+# %% ../../nbs/49_models.ensemble.ipynb #eef98adb
 WEIGHTS = (1.0, 2.0, 3.0, 5.0, 8.0)  # w, that the epistemic spread may have
 REACHES = (0.0, 1.0, 2.0)  # r, powers of the distance
 DISTANCES = (50.0, 80.0)  # percentiles between crystals that are near, farther and farthest
@@ -239,6 +244,9 @@ def calibrate(
 ) -> EnsembleUQ:  # itself
     "Learn how far off the ensemble is. A property with too few labels keeps its raw spread, with a warning; where all have too few, it is a `ValueError`."
     check_data(uq, loader)
+    learned = uq.models[0].learned | set(train.dataset.ids() if train is not None and train.dataset.part != "val" else ())
+    if known := loader.dataset.ids() if loader.dataset.part == "train" else [id for id in loader.dataset.ids() if id in learned]:
+        raise ValueError(f"{len(known)} of {len(loader.dataset)} crystals to calibrate with were learned from ({', '.join(known[:3])}), and errors of these are too small; give calibrate(val, train)")
     values, embedding = ask(uq, whole_batches(loader, torch.device("cpu"), 64))
     if train is not None:
         uq.novelty = Novelty.fit(embed(uq.models[0], whole_batches(train, torch.device("cpu"), 64)), embedding)
@@ -290,6 +298,8 @@ def check_data(
     loader: DataLoader,
 ):
     "Raise a `ValueError` unless the loader has the ensemble's properties, at their level of theory, and its graphs."
+    if not hasattr(getattr(loader, "dataset", None), "properties"):
+        raise TypeError(f'expected a loader, such as ds.loader("val"), got {type(loader).__name__}; structures go to predict')
     there = {p.name: p for p in loader.dataset.properties}
     absent = [p.name for p in uq.trained() if p.name not in there]
     if absent:
@@ -300,7 +310,7 @@ def check_data(
     if uq.builder != loader.dataset.builder:
         raise ValueError(f"the ensemble takes graphs of {uq.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
 
-# %% ../../nbs/49_models.ensemble.ipynb #f01e5490
+# %% ../../nbs/49_models.ensemble.ipynb #5ed9410f
 def distance_groups(uq: EnsembleUQ, conformal: Conformal, embedding: np.ndarray) -> "np.ndarray | None":  # [N] of text; None where intervals are the same for all
     return None if conformal.groups is None else by_distance(uq.novelty, embedding)
 
@@ -353,14 +363,18 @@ def predict(
     structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes, one or several
     level: float = 0.9,  # of the intervals
     members: bool = False,  # a column for each member too
+    batch_size: int = 64,
+    progress: bool = False,  # show a bar while graphs are built
+    on_error: OnError = "raise",  # "skip": leave out what is no crystal or has no graph, and list it in `attrs["skipped"]`
 ) -> pd.DataFrame:  # what `as_table` gives, by id, else formula
     "Predictions for crystals somebody brings, with a warning where one lies outside what was seen in training."
-    crystals = as_crystals(structures)
+    crystals, store, skipped = brought(uq.builder, structures, on_error, progress)
     check_trained(uq.models[0], crystals, stacklevel=3)
     if not crystals:
         return pd.DataFrame(index=pd.Index([], name="id"))
-    values, embedding = ask(uq, in_batches(uq.builder.structures_to_store(crystals)))
+    values, embedding = ask(uq, in_batches(store, batch_size))
     made = as_table(uq, values, embedding, [c.id or c.formula for c in crystals], level, members)
+    made.attrs["skipped"] = skipped
     if "percentile" in made:
         warn_if_novel(made.index, made["percentile"].to_numpy())
     return made
@@ -385,6 +399,8 @@ def evaluate(
 ) -> pd.DataFrame:  # a row for each property, a column for each of `uncertainty_metrics`
     "How good predictions, spreads and intervals are. Of a property without calibration, intervals are those of a normal distribution."
     check_data(uq, loader)
+    if loader.dataset.part != "train":
+        warn_of_learned(uq.models[0], loader.dataset.ids())
     values, embedding = ask(uq, whole_batches(loader, torch.device("cpu"), 64))
     made, names, rows = as_table(uq, values, embedding, loader.dataset.ids()), [p.name for p in loader.dataset.properties], {}
     for p in uq.trained():

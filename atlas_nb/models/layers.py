@@ -175,7 +175,7 @@ def make_readout(
 
 READOUTS = ("mean", "attention", "sum")
 
-# %% ../../nbs/30_models.layers.ipynb #23fc2012
+# %% ../../nbs/30_models.layers.ipynb #1e835a78
 class _TotalOfProcesses(torch.autograd.Function):
     "The sum over all processes; each of them gets the gradients of all."
 
@@ -204,17 +204,19 @@ class BatchNorm(nn.BatchNorm1d):
         return super().forward(x)
 
     def over_processes(self, x: Tensor) -> Tensor:
-        total = _TotalOfProcesses.apply(torch.cat([x.sum(dim=0), x.new_tensor([len(x)])]))
-        mean, n = total[:-1] / total[-1].clamp(min=1), total[-1].detach()
-        variance = _TotalOfProcesses.apply(((x - mean) ** 2).sum(dim=0)) / n.clamp(min=1)
-        if n < 2:
-            mean, variance = self.running_mean, self.running_var
-        else:
-            self.num_batches_tracked += 1
-            share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
-            self.running_mean += share * (mean.detach() - self.running_mean)
-            self.running_var += share * (variance.detach() * n / (n - 1) - self.running_var)
-        return (x - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        with torch.autocast(x.device.type, enabled=False):  # a count of rows, and sums over them, are more than half precision holds
+            wide = x.double()
+            total = _TotalOfProcesses.apply(torch.cat([wide.sum(dim=0), wide.new_tensor([len(x)])]))
+            mean, n = total[:-1] / total[-1].clamp(min=1), total[-1].detach()
+            variance = _TotalOfProcesses.apply(((wide - mean) ** 2).sum(dim=0)) / n.clamp(min=1)
+            if n < 2:
+                mean, variance = self.running_mean, self.running_var
+            else:
+                self.num_batches_tracked += 1
+                share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+                self.running_mean += share * (mean.detach() - self.running_mean)
+                self.running_var += share * (variance.detach() * n / (n - 1) - self.running_var)
+            return ((wide - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias).to(x.dtype)
 
 # %% ../../nbs/30_models.layers.ipynb #0d94a777
 class TargetScale(nn.Module):

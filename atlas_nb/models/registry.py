@@ -89,7 +89,7 @@ def load_model(
         raise ModelError(f"{path}: does not fit a model of this version ({error!r}); train it again, or use the version that wrote it") from error
     return model.eval()
 
-# %% ../../nbs/38_models.registry.ipynb #7ff23cf5
+# %% ../../nbs/38_models.registry.ipynb #40933821
 def transfer(
     model: PropertyModel,
     properties: "str | Property | Iterable[str | Property]",  # of the new model
@@ -97,6 +97,8 @@ def transfer(
     """A new model with the trunk of `model`, and with the heads of the properties that both have; a bare name means the property that the model knows.
     Where their levels of theory differ, the head begins from the other level, with a warning, and scale and references are learned anew. The old model
     stays as it is. Layers that grow or shrink, because tensors come or go, begin anew."""
+    if not isinstance(model, PropertyModel):
+        raise TypeError(f"transfer takes one network, not {type(model).__name__}; of an ensemble give one of its models, such as uq.models[0]")
     known = {p.name: p for p in model.whole}
     properties = [known.get(p, p) for p in ([properties] if isinstance(properties, (str, Property)) else properties)]
     new = build_model(model.name, properties, builder=model.builder, **model.hparams)
@@ -106,16 +108,21 @@ def transfer(
     old, state = model.state_dict(), new.state_dict()
     place = {p.name: i for i, p in enumerate(model.properties)}
     kept = [(i, place[p.name]) for i, p in enumerate(new.properties) if p.name in place]
-    for mine, theirs in list(kept):
-        here, there = new.properties[mine], model.properties[theirs]
-        if here.theory and there.theory and here.theory != there.theory:
+    fresh = []  # what says in which units a head of another level of theory speaks
+    for here, columns in new.whole.items():
+        there = known.get(here.name)
+        if there and here.theory and there.theory and here.theory != there.theory:
             warnings.warn(f"the head of {here.label} begins from {there.label}, and predicts nothing until it is trained", stacklevel=2)
-            kept.remove((mine, theirs))
+            kept = [(mine, theirs) for mine, theirs in kept if mine not in range(len(new.properties))[columns]]
+            fresh += [f"heads.{here.name}.{part}" for part in ("scale.", "references.", "spans", "small", "spread")] * (len(here.components) > 1)
     for name, value in state.items():
+        if name.startswith(tuple(fresh)):
+            continue
         if name.startswith(("scale.", "references.")):
             for mine, theirs in kept:
                 value[..., mine] = old[name][..., theirs]
         elif name in old and old[name].shape == value.shape:
             value.copy_(old[name])
     new.load_state_dict(state)
+    new.learned = set(model.learned)
     return new

@@ -16,14 +16,16 @@ import torch
 from ..models.base import PropertyModel
 from ..models.layers import mean_readout
 
-# %% ../../nbs/39_uncertainty.novelty.ipynb #41f4ac01
+# %% ../../nbs/39_uncertainty.novelty.ipynb #b1c637cb
 @torch.no_grad()
 def embed(
     model: PropertyModel,
-    batches: Iterable,  # of `CrystalGraph`, such as a loader
-) -> np.ndarray:  # [N, width], a row per crystal, in the order of the batches
+    batches: Iterable,  # of `CrystalGraph`; or a loader, of which the order is that of its data set, `loader.dataset.ids()`, shuffled or not
+) -> np.ndarray:  # [N, width], a row per crystal
     "The mean over a crystal's atoms of the scalars that `encode` gives, in evaluation mode. No batch at all is a `ValueError`."
-    training, rows = model.training, []
+    training, rows, data = model.training, [], getattr(batches, "dataset", None)
+    if data is not None:
+        batches = (data.__getitems__(range(i, min(i + 64, len(data)))) for i in range(0, len(data), 64))
     try:
         model.eval()
         for batch in batches:
