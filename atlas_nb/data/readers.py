@@ -103,7 +103,7 @@ def _table(path, properties, files):
         raise DataError(f"{path}: two columns of one name, among {', '.join(names)}; rename one")
     return names, [(line[0], line[1:]) for line in lines[heading:]]
 
-# %% ../../nbs/16_data.readers.ipynb #c7f83d9d
+# %% ../../nbs/16_data.readers.ipynb #c2c09b35
 def from_dataframe(
     frame: pd.DataFrame,
     source: str = "own/frame",  # the data set's name: decides the level of theory, see `Property.of`
@@ -119,6 +119,8 @@ def from_dataframe(
         raise KeyError(f"the frame has no column {', '.join(map(repr, missing))}; it has {', '.join(map(str, frame))}")
     rows = Rows(source, source, properties.values(), on_error, strict=True)
     keys = [key for key in ID_KEYS if key in frame]
+    if keys and not frame[keys[0]].dropna().is_unique and frame.index.is_unique:
+        raise DataError(f"{source}: ids are taken from the column {keys[0]!r}, and some come twice there; rename it, to have those of the index")
     for index, record in zip(frame.index, frame.to_dict("records")):
         name = record_id(record) if keys else as_id(index)
         rows.add_crystal(record.pop(structure), name, _renamed(record, properties))

@@ -31,7 +31,7 @@ from .heads import combine, make_head, read_scores
 from .layers import AtomRef, TargetScale, count_atoms, make_readout
 from .tensorheads import TensorHead
 
-# %% ../../nbs/32_models.base.ipynb #55ad18fd
+# %% ../../nbs/32_models.base.ipynb #48d990d4
 class PropertyModel(nn.Module):
     "Base of all models. A subclass sets `name`, makes its layers, and defines `encode`. Further methods stand below, each beside its example."
 
@@ -75,6 +75,8 @@ class PropertyModel(nn.Module):
         kind = {name: self.hparams[name] for name in ("spread", "members", "dropout") if name in self.hparams}
         for p in self.whole:
             seed = self.hparams["seed"] ^ crc32(p.name.encode())
+            if "." in p.name or not p.name or hasattr(self.heads, p.name):
+                raise ValueError(f"a property cannot be called {p.name!r} in a model of torch, which has a meaning for it; choose another name, without a point")
             self.heads[p.name] = TensorHead(p, irreps, self.hparams["atom_ref"], seed) if isinstance(p, TensorProperty) else make_head(head, width, seed=seed, **kind)
 
     def encode(

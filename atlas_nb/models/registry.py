@@ -28,7 +28,7 @@ from .m3gnet import M3GNet
 
 MODELS: dict[str, type[PropertyModel]] = {model.name: model for model in (CGCNN, M3GNet, EquivariantGNN, ALIGNN, CoGN)}
 
-# %% ../../nbs/38_models.registry.ipynb #3ac7e207
+# %% ../../nbs/38_models.registry.ipynb #ca949ddd
 def build_model(
     name: str,  # one of `MODELS`
     properties: "str | Property | Iterable[str | Property]",  # what to predict
@@ -37,7 +37,7 @@ def build_model(
     "A fresh model. An unknown name is a `KeyError` with the nearest ones; an unknown hyperparameter a `TypeError`."
     if name not in MODELS:
         near = get_close_matches(name, MODELS, n=3, cutoff=0.4)
-        raise KeyError(f"unknown model {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(MODELS)}"))
+        raise KeyError(f"unknown model {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(MODELS)};") + f" one of your own is made known by MODELS[{name!r}] = its class")
     return MODELS[name](properties, **hparams)
 
 
