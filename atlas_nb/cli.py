@@ -63,7 +63,7 @@ class Predict:
         return *load_any(self.run), self.files, self.run if self.run.is_dir() else self.run.parent
 
 
-# %% ../nbs/60_cli.ipynb #ea8ef156
+# %% ../nbs/60_cli.ipynb #cf3e665d
 def load_any(folder: Path) -> tuple:  # a `PropertyModel`, a `Baseline` or an `EnsembleUQ`, and whether it is the last
     "Whatever was trained there."
     from atlas_nb.baselines import load_trained
@@ -83,13 +83,19 @@ def in_words(table, properties, level: float) -> dict[str, str]:
     return {name: of[name].label + ends.get(end, end.replace("_", ", ")) for name, end in words.items()}
 
 
+def _within(value, low, high) -> str:
+    "A value and its interval, whose ends are told where one of them is the end of what there can be."
+    even = abs(high + low - 2 * value) < 1e-3 * (high - low)
+    return f"{value:.4g} ± {(high - low) / 2:.2g}" if even else f"{value:.4g} ({low:.3g} to {high:.3g})"
+
+
 def with_intervals(table, properties, level: float):
     "Each prediction with what it may be off by."
     shown = table[["formula"]].copy()
     for p in (p for p in properties if p.name in table):
         if f"{p.name}_lower" in table:
-            half = (table[f"{p.name}_upper"] - table[f"{p.name}_lower"]) / 2
-            shown[f"{p.label}, {100 * level:g} % interval"] = [f"{value:.4g} ± {h:.2g}" for value, h in zip(table[p.name], half)]
+            ends = zip(table[p.name], table[f"{p.name}_lower"], table[f"{p.name}_upper"])
+            shown[f"{p.label}, {100 * level:g} % interval"] = [_within(*three) for three in ends]
         else:
             shown[f"{p.label}, not calibrated"] = [f"{value:.4g} ± {s:.2g}" for value, s in zip(table[p.name], table[f"{p.name}_total"])]
     return shown
@@ -209,7 +215,7 @@ def describe_run(folder: Path) -> str:
             lines += [f"{part}: {p.label}: {error_name(p)} {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in properties]
     return "\n".join(lines)
 
-# %% ../nbs/60_cli.ipynb #9d863a81
+# %% ../nbs/60_cli.ipynb #1658e572
 COMMANDS = {"train": Train, "tune": Tune, "benchmark": Benchmark, "predict": Predict, "pretrained": Pretrained,
             "profile": Profile, "data": Data, "download": Download, "info": Info}  # fmt: skip
 
@@ -231,6 +237,6 @@ def main(
             print(f"atlas-nb: {message}", file=sys.stderr)
             return 1
         except KeyboardInterrupt as stopped:
-            print(f"atlas-nb: {stopped or 'interrupted'}", file=sys.stderr)
+            print(f"atlas-nb: {str(stopped) or 'interrupted'}", file=sys.stderr)
             return getattr(stopped, "status", 130)
     return 0

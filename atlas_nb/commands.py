@@ -387,7 +387,7 @@ def keep_skipped(labels, path, graphless=None):
     elif path.exists():
         path.unlink()  # of an earlier run
 
-# %% ../nbs/60_commands.ipynb #8f1593d7
+# %% ../nbs/60_commands.ipynb #1194d530
 def report(results, ds, folder):
     "Print the table of the test set and keep it in the run folder."
     from atlas_nb.data.properties import whole_properties
@@ -398,7 +398,7 @@ def report(results, ds, folder):
     print(f"\nOn the test crystals, split {ds.split.method}:\n{table.round(3).to_string()}\n")
     *others, mine = results
     for p in whole_properties(ds.properties):
-        if "ExtraTrees" in others and p.name in results[mine]:
+        if "ExtraTrees" in others and p.name in results[mine] and results["ExtraTrees"][p.name]["mae"]:
             print(f"{p.title}: the {error_name(p)} of {mine} is {results[mine][p.name]['mae'] / results['ExtraTrees'][p.name]['mae']:.2f} of ExtraTrees'")
     print(f"run folder: {folder}")
 

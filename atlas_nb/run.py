@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['MODEL', 'MEMBERS', 'FREE', 'WRITTEN', 'environment', 'write_json', 'RunFolder', 'description', 'parity_figure']
 
-# %% ../nbs/43_run.ipynb #1f0eeb28
+# %% ../nbs/43_run.ipynb #f1ec2a3e
 import json
 import platform
 import shutil
 from datetime import datetime, timezone
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def write_json(path: Path, data):
     with whole_file(path) as part:
         part.write_text(json.dumps(data, indent=2), encoding="utf-8")
 
-# %% ../nbs/43_run.ipynb #bfd45b82
+# %% ../nbs/43_run.ipynb #9983453d
 MODEL, MEMBERS = "model", "members"  # the folders of the best epoch's model, and of the trainings of an ensemble
 FREE = ("accelerator", "devices", "num_nodes", "strategy", "compile", "keep", "checkpoint_every", "micro_batch")  # settings that a training may change on its way
 WRITTEN = ("config.json", "environment.json", "split.json", "history.csv", "curves.png", "metrics.json", "table.csv", "predictions.csv",
@@ -87,8 +88,9 @@ class RunFolder:
 
     def compare(self, model: PropertyModel, settings: dict, train: PartDataset):
         "Raise a `ValueError` that names what differs, unless the training in this folder is this one, but for what is `FREE`."
-        there, here = (_flat(json.loads(text)) for text in ((self.path / "config.json").read_text(encoding="utf-8"), json.dumps(description(model, settings, train))))
-        wrong = [f"{key} was {there.get(key)}, is {here.get(key)}" for key in {**there, **here} if there.get(key) != here.get(key) and key not in {f"trainer.{k}" for k in FREE}]
+        there, here = (_comparable(json.loads(text)) for text in ((self.path / "config.json").read_text(encoding="utf-8"), json.dumps(description(model, settings, train))))
+        free = {f"trainer.{k}" for k in FREE} | ({"data.train_labels_sha256"} - there.keys())  # which earlier versions did not write
+        wrong = [f"{key} was {there.get(key)}, is {here.get(key)}" for key in {**there, **here} if there.get(key) != here.get(key) and key not in free]
         if wrong:
             raise ValueError(f"{self.path}: another training was begun there; {'; '.join(wrong[:5])}; take the same settings, or another run folder")
 
@@ -127,11 +129,18 @@ class RunFolder:
         predictions.to_csv(self.path / f"{part}.csv")
         _save(parity_figure(predictions, properties, part), self.path / ("parity.png" if part == "test" else f"parity_{part}.png"))
 
-# %% ../nbs/43_run.ipynb #0255a42b
+# %% ../nbs/43_run.ipynb #9bbe676e
 def description(model: PropertyModel, settings: dict, train: PartDataset) -> dict:  # plain values
     "What a training is: equal descriptions, equal results, on one machine."
-    data = {"fingerprint": train.fingerprint, "split": train.split.method, "split_sha256": train.split.hash, "train_crystals": len(train)}
+    data = {"fingerprint": train.fingerprint, "split": train.split.method, "split_sha256": train.split.hash, "train_crystals": len(train),
+            "train_labels_sha256": sha256(train.y.numpy().tobytes()).hexdigest()}  # fmt: skip
     return {"model": model.config(), "trainer": settings, "data": data}
+
+
+def _comparable(config: dict) -> dict:
+    "A description, of properties only what their values depend on, as one flat dictionary."
+    about = [f"{p['name']} ({p.get('unit', '')}, {p.get('theory', '')})" for p in config["model"].get("properties", ())]
+    return _flat({**config, "model": {**config["model"], "properties": about}})
 
 
 def _flat(values, name=""):

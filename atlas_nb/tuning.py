@@ -6,13 +6,14 @@
 __all__ = ['AVERAGED', 'PROFILES', 'SPACE', 'TRAINER', 'Profile', 'get_profile', 'profiles_table', 'RangeTest', 'lr_range_test',
            'search', 'settings_of', 'open_study', 'trials_table']
 
-# %% ../nbs/49_tuning.ipynb #5038ac2b
+# %% ../nbs/49_tuning.ipynb #5652f665
 import copy
 import math
 import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +178,7 @@ def lr_range_test(
         raise ValueError(f"no loss was finite from the first step on, with a rate of {low:g}; give a lower one, or look at the labels")
     return RangeTest(table, float(harmless.max() / 30))
 
-# %% ../nbs/49_tuning.ipynb #2ea8695e
+# %% ../nbs/49_tuning.ipynb #159c27fc
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-3, 3e-2, log=True),
     "batch_size": CategoricalDistribution([32, 64]),
@@ -243,7 +244,7 @@ def search(
         trainer.fit(ds.loader("train", batch_size=batch, seed=seed), val)
         return min(trial.study.trials[trial.number].intermediate_values.values())
 
-    about = {"properties": [p.label for p in ds.properties], "crystals and graphs": ds.fingerprint, "split": ds.split.hash, "epochs": [min_epochs, max_epochs]}
+    about = {"properties": [p.label for p in ds.properties], "crystals and graphs": ds.fingerprint, "split": ds.split.hash, "labels": sha256(ds.y[ds.part != "test"].tobytes()).hexdigest(), "epochs": [min_epochs, max_epochs]}
     study = open_study(storage, f"{model}: {'+'.join(names)}", seed, min_epochs, max_epochs, reduction, about)
     done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
     if sum(t.state in done for t in study.trials) < n_trials:
