@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['HTML', 'Answer', 'Request', 'FigshareServer']
 
-# %% ../nbs/02_testing.ipynb #17635abf
+# %% ../nbs/02_testing.ipynb #bb03bfb7
 import re
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -39,7 +40,14 @@ class Request:
     status: int
     sent: int  # bytes of the body
 
-# %% ../nbs/02_testing.ipynb #ffb2574e
+# %% ../nbs/02_testing.ipynb #d051b1b9
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        "A client that has gone is nothing to tell of; anything else is."
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class FigshareServer:
     "Serve `files` on the loopback interface while the `with` block lasts. `answers` are used up in order, then comes `usual`."
 
@@ -51,7 +59,7 @@ class FigshareServer:
     ):
         self.files, self.answers, self.usual = dict(files), list(answers), usual
         self.requests: "list[Request]" = []  # requests for content, as they ended
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
         self._server.daemon_threads = False  # so that closing waits for answers that are still under way
 
     def __enter__(self):

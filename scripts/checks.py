@@ -119,7 +119,7 @@ def order(root):
 
 def outputs(root):
     "Outputs hold no path of a machine, no warning, no error, no progress bar, no widget."
-    unwanted = {"a path of a machine": r"/(home|root|tmp|Users|work)/\w", "a warning": r"Warning\b", "a progress bar": r"\r|it/s\]|s/it\]"}
+    unwanted = {"a path of a machine": r"/(home|root|tmp|Users|work)/[\w.]", "a warning": r"Warning\b", "a progress bar": r"\r|it/s\]|s/it\]"}
     faults = []
     for path in notebooks(root):
         for cell in cells(path):
