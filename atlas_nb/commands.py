@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-# %% ../nbs/60_commands.ipynb #65d06a9a
+# %% ../nbs/60_commands.ipynb #21044be8
 @dataclass
 class Train:
     "Train a model, evaluate it once on the test set beside two baselines, and keep everything in a run folder."
@@ -118,7 +118,8 @@ def run(options: Train):
     from atlas_nb.graphs.dataset import CrystalPropertyDataset
     from atlas_nb.run import CHECKPOINTS, MEMBERS, MODEL, write_json
 
-    folder, workers = options.folder(), chosen_workers(options)
+    folder = options.folder()
+    chosen_workers(options)  # for its error
     if any((folder / name).exists() for name in (MODEL, MEMBERS, CHECKPOINTS)) and not options.overwrite and not options.resume:
         raise FileExistsError(f"{folder}: holds a trained model already, or a part of a training; choose another --run-dir, --overwrite it, or --resume it")
     is_baseline = options.model in BASELINES
@@ -155,7 +156,7 @@ def say(text: str):
     if is_first():
         print(text)
 
-# %% ../nbs/60_commands.ipynb #f6e8ef49
+# %% ../nbs/60_commands.ipynb #43dec303
 def train_network(options: Train, ds, builder, hparams):
     "The model, and a function that trains it and gives another one, which judges it; what is wrong with the options shows before graphs are built."
     from atlas_nb.models.registry import build_model
@@ -217,7 +218,6 @@ def chosen_workers(options: Train) -> "int | str":
 
 def train_ensemble(options: Train, ds, builder, hparams):
     "As `train_network`, of an ensemble."
-    from atlas_nb.evaluation import evaluate_predictions
     from atlas_nb.models.ensemble import DEFAULT_LOSS, EnsembleUQ
     from atlas_nb.run import MEMBERS, MODEL, RunFolder
     from atlas_nb.trainer import Trainer
@@ -264,8 +264,9 @@ def chosen_training(options: Train, model) -> tuple[int, dict]:  # crystals in a
     given = {name: getattr(options, name) for name in ("max_epochs", "accumulate", "lr", "precision", "ema", "swa", "devices", "num_nodes", "batch_size", "loss")}
     same = ("optimizer", "scheduler", "weight_decay", "patience", "min_delta", "compile", "keep", "checkpoint_every", "accelerator")
     chosen = {**usual, **{name: value for name, value in given.items() if value is not None}, **{name: getattr(options, name) for name in same}}
+    clip = {"none": None}.get(options.clip, options.clip)
     try:
-        chosen["clip"] = {"none": None, "auto": "auto", "z": "z"}[options.clip] if options.clip in ("none", "auto", "z") else float(options.clip)
+        chosen["clip"] = float(clip) if clip not in (None, "auto", "z") else clip
     except ValueError:
         raise ValueError(f"--clip {options.clip}: give a number above 0, auto, z or none") from None
     chosen |= {"task_weights": None if options.task_weights == "equal" else options.task_weights, "micro_batch": "auto" if options.micro_batch == "auto" else None, "loggers": options.logger}

@@ -6,12 +6,11 @@
 __all__ = ['SUBJECTS', 'SIZES', 'pipeline_section', 'graph_section', 'seconds_to_store', 'efficiency_section', 'short_trainings',
            'loader_section', 'memory_section', 'step_peak', 'triplet_growth', 'performance_report']
 
-# %% ../nbs/53_performance.ipynb #edb37b80
+# %% ../nbs/53_performance.ipynb #4851356f
 import copy
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ENDINGS', 'read_files', 'read_folder', 'from_dataframe', 'read_ase']
 
-# %% ../../nbs/16_data.readers.ipynb #fcc1264a
+# %% ../../nbs/16_data.readers.ipynb #83de9e90
 import csv
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ import pandas as pd
 
 from .crystal import ID_KEYS, Crystal, CrystalError, as_crystal, as_id, record_id
 from .properties import PROPERTIES, as_number
-from .sources import OnError, Rows, label_table
+from .sources import OnError, Rows
 from ..jsonstream import DataError
 
 # %% ../../nbs/16_data.readers.ipynb #c8355251

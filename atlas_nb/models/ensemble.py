@@ -7,7 +7,7 @@ __all__ = ['FORMS', 'SEVERAL', 'DEFAULT_LOSS', 'MANY_OPERATIONS', 'WEIGHTS', 'RE
            'together', 'in_batches', 'weighed', 'by_distance', 'calibrate', 'with_farness', 'likeliest', 'check_data',
            'distance_groups', 'interval', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
 
-# %% ../../nbs/49_models.ensemble.ipynb #e315ed11
+# %% ../../nbs/49_models.ensemble.ipynb #7024326b
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
@@ -24,7 +24,7 @@ from ..data.properties import Property, get_properties, property_config, propert
 from ..data.sources import OnError
 from ..evaluator import launched
 from ..losses import LOSSES, NEEDS
-from .base import MODEL_FILE, PropertyModel, brought, check_trained, checked, save_folder, trained_properties, warn_of_learned
+from .base import MODEL_FILE, brought, check_trained, checked, save_folder, trained_properties, warn_of_learned
 from .batched import Batched, WithEmbedding
 from .distilled import begin_like, lesson_weights, lessons, student_properties
 from .heads import combine
