@@ -255,7 +255,7 @@ class Keeper:
         warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}{by_itself}", stacklevel=2)
         return True
 
-# %% ../nbs/48_trainer.ipynb #ce5328d9
+# %% ../nbs/48_trainer.ipynb #978e8433
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result
 
 
@@ -313,6 +313,11 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         self.callbacks = [*([ProgressBar()] if progress else []), *make_loggers(loggers), *callbacks]
         if micro_batch and self.world > 1:
             raise ValueError("micro_batch='auto' is for one process; find the batch size with one, then give it to all")
+
+    def __repr__(self) -> str:
+        s = self.settings
+        return (f"Trainer({type(self.model).__name__} for {', '.join(p.title for p in self.model.whole)}; {self.max_epochs} epochs, {s['loss']}, {s['optimizer']}, "
+                f"{s['scheduler']} to {s['lr']}, weight decay {s['weight_decay']:g}; on {self.fabric.device}{f', kept in {self.run.path}' if self.run.path else ''})")  # fmt: skip
 
     def start(self, train: DataLoader, val: DataLoader):
         "What comes before the first step: checks, the statistics of the training set, optimiser, rates, averages."

@@ -62,7 +62,7 @@ KNOWN: dict[int, FileRecord] = {
     64391379: FileRecord("https://ndownloader.figshare.com/files/64391379", 48447610, "f9e0a3309f0000d5de1ec9e49c93963109ea45e63f451103f8f6595d2eabf7f5"),
 }  # figshare's number of a file -> what it is: jdft_3d-12-12-2022 and jdft_3d-9-24-2025
 
-# %% ../../nbs/13_data.jarvis.ipynb #04505110
+# %% ../../nbs/13_data.jarvis.ipynb #5055a69a
 class JARVISClient:
     "Fetch, check and read the data sets of JARVIS. Files lie in the folder `jarvis` of the cache, which may be deleted at any time."
 
@@ -77,6 +77,9 @@ class JARVISClient:
         self.folder = Path(cache_dir) if cache_dir else cache_folder() / "jarvis"
         self.offline = os.environ.get("ATLAS_NB_OFFLINE", "") not in ("", "0") if offline is None else offline
         self.progress, self.known, self.options = progress, KNOWN if known is None else known, options
+
+    def __repr__(self) -> str:
+        return f"JARVISClient({str(self.folder)!r}{', offline' if self.offline else ''})"
 
     def release(self, name: str) -> Release:
         "The release called `name`; a `KeyError` with the nearest names where there is none."

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-# %% ../../nbs/10_data.properties.ipynb #b623e38d
+# %% ../../nbs/10_data.properties.ipynb #ccc4551c
 @dataclass(frozen=True)
 class Best:
     "The best result on the official test set of JARVIS-Leaderboard: what a new model is compared with."
@@ -42,6 +42,9 @@ class Property:
     source: str = ""  # the data set that the values at hand come from; see `of`
     part_of: str = ""  # the tensor that it is a component of
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}: {self.label})"
+
     @property
     def components(self) -> "tuple[Property, ...]":
         "The scalars it consists of: itself, where it is no tensor."
@@ -63,8 +66,8 @@ class Property:
         "This property as the data set `source` has it."
         return replace(self, source=source)
 
-# %% ../../nbs/10_data.properties.ipynb #5fda4b13
-@dataclass(frozen=True)
+# %% ../../nbs/10_data.properties.ipynb #f17a781b
+@dataclass(frozen=True, repr=False)
 class TensorProperty(Property):
     "A symmetric tensor of a crystal. `low` is the least that an eigenvalue may be; no component is beyond `high`, up or down."
     rank: int = 2  # 2: symmetric, a matrix [3, 3]; 4: with the symmetries of elasticity, Voigt's matrix [6, 6]

@@ -17,7 +17,7 @@ from pathlib import Path
 from .crystal import Crystal, ids_of
 from ..files import whole_file
 
-# %% ../../nbs/14_data.splits.ipynb #b2e1155a
+# %% ../../nbs/14_data.splits.ipynb #0413cbab
 PARTS = ("train", "val", "test")
 
 
@@ -32,6 +32,9 @@ class Split:
     def __post_init__(self):
         for part in PARTS:
             object.__setattr__(self, part, tuple(getattr(self, part)))  # of a list, an array or an index, too
+
+    def __repr__(self) -> str:
+        return f"Split({self.method}: {', '.join(f'{len(self[part]):,} {part}' for part in PARTS)})"
 
     def __getitem__(self, part: str) -> tuple[str, ...]:  # ids of one part
         if part not in PARTS:

@@ -158,7 +158,7 @@ class BatchSampler(Sampler):
         self.epoch, self.skip = self.epoch + 1, 0
         yield from (batch.tolist() for step in steps for batch in step)
 
-# %% ../../nbs/25_graphs.dataset.ipynb #4b0a3480
+# %% ../../nbs/25_graphs.dataset.ipynb #17121f10
 class PartDataset(Dataset):
     "The labelled crystals of one part of a data set; hands out whole batches."
 
@@ -193,6 +193,9 @@ class PartDataset(Dataset):
 class _GraphLoader(DataLoader):
     "torch's loader; without workers and pinned memory it goes straight from sampler to batch, which is quicker than to hand it on."
 
+    def __repr__(self) -> str:
+        return f"loader of {self.dataset.part}: {len(self.dataset):,} crystals in {len(self):,} batches"
+
     def __iter__(self) -> Iterator[Batch]:
         if self.num_workers or self.pin_memory:
             return super().__iter__()
@@ -202,7 +205,7 @@ class _GraphLoader(DataLoader):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #5ae03255
+# %% ../../nbs/25_graphs.dataset.ipynb #78e90787
 MANY = 0.1  # of the crystals without any neighbour, above which that is said
 
 
@@ -231,6 +234,11 @@ class CrystalPropertyDataset:
         self.cache_dir = cache_folder() if cache_dir is None else Path(cache_dir)
         self.fingerprint = fingerprint(self.crystals, self.builder.config()) if self.store is None else self.store.fingerprint
         self._check_split()
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{(self.part == part).sum():,} {part}" for part in PARTS)
+        graphs = "graphs are to be made by prepare()" if self.store is None else "with graphs"
+        return f"CrystalPropertyDataset({', '.join(p.label for p in whole_properties(self.properties))}; {len(self.ids):,} crystals: {parts}; {graphs})"
 
     def _warn_of_loners(self):
         "A crystal without an edge is nothing but its elements to a model. A few atoms of noble gases are; where there are many, something is wrong."
