@@ -6,7 +6,7 @@
 __all__ = ['SHELLS', 'BASELINES', 'crystal_features', 'composition_features', 'Baseline', 'MeanBaseline', 'TreesBaseline',
            'fit_baseline', 'baseline_results', 'baseline_predictions', 'save_baseline', 'load_trained']
 
-# %% ../nbs/45_baselines.ipynb #ef3c8f37
+# %% ../nbs/45_baselines.ipynb #d19a8e26
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 
 from .data.crystal import Crystal, as_crystals
 from .data.properties import Property, TensorProperty, get_properties, property_config, property_from_config, whole_properties
+from .data.sources import OnError
 from .data.tensors import as_columns, as_matrix, isotropic, isotropic_parts
 from .evaluation import evaluate_predictions
 from .graphs.builder import CrystalGraphBuilder
@@ -81,7 +82,7 @@ def _surroundings(batch, z, crystal, table):
     made |= {f"neighbours near {s:.2f}": at(np.exp(-(((scaled - s) / 0.15) ** 2))) for s in SHELLS}
     return made
 
-# %% ../nbs/45_baselines.ipynb #69d8514b
+# %% ../nbs/45_baselines.ipynb #7b06de16
 class Baseline:
     "Base of the baselines: one regressor a property, or isotropic part of a tensor, fitted on the crystals that have the label."
 
@@ -95,6 +96,9 @@ class Baseline:
     ):
         self.properties, self.seed, self.fitted = get_properties(properties), seed, {}
         self.whole = whole_properties(self.properties)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(p.label for p in self.whole)}; {'fitted' if self.fitted else 'not fitted'})"
 
     def features(self, crystals: Sequence[Crystal]) -> np.ndarray:  # [n, F]
         raise NotImplementedError
@@ -136,18 +140,22 @@ class Baseline:
     def predict(
         self,
         structures: Sequence,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
+        on_error: OnError = "raise",  # "skip": leave out what is no crystal, and list it in `attrs["skipped"]`
     ) -> pd.DataFrame:  # a row per structure, by id, else formula; a column per property, in its unit
         "Predictions for crystals somebody brings."
         if not self.fitted:
             raise ValueError(f"this baseline was never fitted for {', '.join(p.name for p in self.properties)}")
-        crystals = as_crystals(structures)
+        skipped: list = []
+        crystals = as_crystals(structures, skipped if on_error == "skip" else None)
         x = self.features(crystals)
         values = {}
         for p in whole_properties(self.trained()):
             said = np.stack([self.answer(self.fitted[name], x) for name in self.targets(p)], axis=-1)
             said = as_columns(isotropic(said), p) if isinstance(p, TensorProperty) else said
             values |= {c.name: column for c, column in zip(p.components, said.T)}
-        return checked(pd.DataFrame(values, index=pd.Index([c.id or c.formula for c in crystals], name="id")))
+        table = checked(pd.DataFrame(values, index=pd.Index([c.id or c.formula for c in crystals], name="id")))
+        table.attrs["skipped"] = skipped
+        return table
 
     def evaluate(
         self,

@@ -6,7 +6,7 @@
 __all__ = ['BENCHMARK', 'Official', 'judged', 'seconds', 'home_page', 'read_json', 'Jarvis', 'tell', 'write_jarvis', 'Matbench',
            'fold_record', 'digest', 'matbench_results', 'write_matbench', 'Benchmark']
 
-# %% ../nbs/60_benchmark.ipynb #6da879f7
+# %% ../nbs/60_benchmark.ipynb #9c2d554b
 import gzip
 import json
 import shlex
@@ -21,7 +21,8 @@ from typing import Annotated, Optional, Union
 import tyro
 
 from . import __version__
-from .commands import FOLDS, Train, is_first, run
+from .choices import FOLDS, is_first
+from .commands import Train, run
 
 # %% ../nbs/60_benchmark.ipynb #b9e31b4d
 @dataclass

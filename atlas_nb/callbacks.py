@@ -6,7 +6,7 @@
 __all__ = ['LOGGERS', 'Callback', 'in_notebook', 'ProgressBar', 'describe_curves', 'curves_png', 'LiveCurves', 'scalars',
            'TensorBoard', 'WandB', 'make_loggers', 'TrainingInterrupted', 'how_to_go_on', 'Signals', 'patient_worker']
 
-# %% ../nbs/46_callbacks.ipynb #cc9b3cf5
+# %% ../nbs/46_callbacks.ipynb #4a216182
 import html
 import multiprocessing
 import os
@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 
 from .data.properties import Property, whole_properties
 from .evaluation import error_name, plot_curves
+from .run import MEMBERS
 
 # %% ../nbs/46_callbacks.ipynb #fcebfc18
 class Callback:
@@ -290,7 +291,7 @@ def make_loggers(
         raise ValueError(f"unknown logger {unknown[0]!r}; known: {', '.join(LOGGERS)}, or a Callback")
     return [name if isinstance(name, Callback) else LOGGERS[name]() for name in names]
 
-# %% ../nbs/46_callbacks.ipynb #488321c8
+# %% ../nbs/46_callbacks.ipynb #2e47c016
 class TrainingInterrupted(KeyboardInterrupt):
     "A training that was asked to end. It is no `Exception`, so that nothing takes it for a mistake. The message says how to go on."
 
@@ -309,7 +310,9 @@ def how_to_go_on(
     "What was saved, and what takes it up again."
     if run_path is None:
         return "nothing was saved, for there is no run folder; give the trainer a run_dir to be able to go on"
-    return f"saved in {run_path}; go on with Trainer(...).resume(...) or atlas-nb train --resume {shlex.quote(str(run_path))}"
+    of = Path(run_path).parent
+    again, whole = ("EnsembleUQ(...).fit(..., resume=True)", of.parent) if of.name == MEMBERS else ("Trainer(...).resume(...)", run_path)
+    return f"saved in {run_path}; go on with {again} or atlas-nb train --resume {shlex.quote(str(whole))}"
 
 
 class Signals:

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['COMMANDS', 'Predict', 'load_any', 'in_words', 'with_intervals', 'Pretrained', 'Data', 'Download', 'Info',
-           'describe_package', 'describe_run', 'main']
+           'describe_package', 'describe_run', 'given_twice', 'main']
 
-# %% ../nbs/60_cli.ipynb #dc2ba919
+# %% ../nbs/60_cli.ipynb #d952ca39
+import os
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,10 +18,11 @@ import tyro
 
 from . import __version__
 from .benchmark import Benchmark
-from .commands import Train, Tune, is_first, keep_skipped, named_property, read_data
+from .choices import is_first, keep_skipped, named_property, read_data
+from .commands import Train, Tune
 from .profile import Profile
 
-# %% ../nbs/60_cli.ipynb #978d4477
+# %% ../nbs/60_cli.ipynb #21419756
 @dataclass
 class Predict:
     "Predict properties of the crystals in CIF or POSCAR files, or in a data set, with a trained model."
@@ -29,37 +31,55 @@ class Predict:
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[FILE ...]")] = ()  # CIF or POSCAR files
     pretrained: "str | None" = None  # in place of a run folder: a model that ships, by its name or a property; `atlas-nb pretrained` lists them
     data: "str | None" = None  # in place of files: sample, a data set of JARVIS, a folder, a file with many crystals
-    on_error: Literal["raise", "skip"] = "raise"  # what becomes of crystals of --data that cannot be read
+    on_error: Literal["raise", "skip"] = "raise"  # raise: stop at crystals that cannot be read or have no graph; skip: leave them out and list them beside --out, in ..._skipped.csv
     out: "Path | None" = None  # the CSV file to write; RUN/predictions.csv if not given, with --pretrained predictions.csv
     level: float = 0.9  # of the intervals, where the model is an ensemble
 
     def __call__(self):
-        from atlas_nb.data.readers import read_files
+        from atlas_nb.files import whole_file
 
         model, is_ensemble, files, folder = self.asked()
         if bool(files) == bool(self.data):
             raise ValueError("give what to predict, either CIF or POSCAR files after the run folder or --data")
         out = self.out or folder / "predictions.csv"
-        if self.data:
-            crystals, labels = read_data(self.data, None, self.on_error, progress=False)
-            keep_skipped(labels, out.with_name(f"{out.stem}_skipped.csv"))
-        else:
-            crystals = read_files(files)
-        table = model.predict(crystals, level=self.level) if is_ensemble else model.predict(crystals)
-        table.insert(0, "formula", [c.formula for c in crystals])
+        if out.is_dir() or not os.access(out.parent, os.W_OK):  # before what may take long
+            raise ValueError(f"{out}: cannot be written; give --out a file in a folder that is there and may be written to")
+        crystals, left_out = self.crystals(files, out.with_name(f"{out.stem}_skipped.csv"))
+        table = model.predict(crystals, on_error=self.on_error, **({"level": self.level} if is_ensemble else {}))
+        left_out(table.attrs["skipped"])
+        if not len(table):
+            raise ValueError("none of the crystals can be predicted")
+        formulas = {c.id or c.formula: c.formula for c in crystals}
+        table.insert(0, "formula", [formulas[id] for id in table.index])
         table = table.rename_axis("crystal" if self.data else "file")
         shown = with_intervals(table, model.properties, self.level) if is_ensemble else table
         table, shown = (t.rename(columns=in_words(t, model.properties, self.level)) for t in (table, shown))
-        table.to_csv(out)
+        with whole_file(out) as part:
+            table.to_csv(part)
         print(f"{shown.head(20).round(4).to_string()}{f'{chr(10)}... {len(shown) - 20:,} more' if len(shown) > 20 else ''}\n\nwritten to {out}")
+
+    def crystals(self, files, path: Path) -> tuple:  # them, and a function that is told of those without a graph and lists all that are left out in `path`
+        import pandas as pd
+
+        from atlas_nb.data.readers import read_files
+
+        wrong = [] if self.on_error == "skip" else None
+        crystals, labels = read_data(self.data, None, self.on_error, progress=False) if self.data else (read_files(files, wrong), pd.DataFrame())
+
+        def left_out(graphless):
+            keep_skipped(labels, path, pd.DataFrame([*(wrong or []), *graphless], columns=["id", "reason"]))
+            if path.exists():
+                print(f"what was left out is listed in {path}")
+
+        return crystals, left_out
 
     def asked(self) -> tuple:  # model, whether it is an ensemble, files, the folder for what comes out
         if self.pretrained is not None:  # then the first word is a file
             from atlas_nb.models.pretrained import load_pretrained
 
             return load_pretrained(self.pretrained), True, (*([self.run] if self.run else []), *self.files), Path()
-        if self.run is None:
-            raise ValueError("give the run folder of a model, or --pretrained and the name of one that ships; `atlas-nb pretrained` lists them")
+        if self.run is None or self.run.is_file() and self.run.suffix != ".json":  # a crystal
+            raise ValueError(f"{f'{self.run}: no run folder; ' if self.run else ''}give the run folder of a model, or --pretrained and the name of one that ships; `atlas-nb pretrained` lists them")
         return *load_any(self.run), self.files, self.run if self.run.is_dir() else self.run.parent
 
 
@@ -215,9 +235,16 @@ def describe_run(folder: Path) -> str:
             lines += [f"{part}: {p.label}: {error_name(p)} {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in properties]
     return "\n".join(lines)
 
-# %% ../nbs/60_cli.ipynb #1658e572
+# %% ../nbs/60_cli.ipynb #dd54041d
 COMMANDS = {"train": Train, "tune": Tune, "benchmark": Benchmark, "predict": Predict, "pretrained": Pretrained,
             "profile": Profile, "data": Data, "download": Download, "info": Info}  # fmt: skip
+
+
+def given_twice(args: "list[str]") -> list[str]:
+    "Options that take several values, and of which only the last ones would count."
+    names = [word.partition("=")[0].replace("_", "-") for word in args if word.startswith("--")]
+    several = {f"--{f.name}" for command in COMMANDS.values() for f in fields(command) if "tuple" in str(f.type)}
+    return sorted({name for name in names if names.count(name) > 1} & several)
 
 
 def main(
@@ -227,6 +254,10 @@ def main(
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that does not know Å
+    args = sys.argv[1:] if args is None else args
+    if twice := given_twice(args):
+        print(f"atlas-nb: {', '.join(twice)}: given more than once; give all values after one", file=sys.stderr)
+        return 2
     command = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=args, prog="atlas-nb", description=__doc__)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest: print(f"atlas-nb: warning: {message}", file=sys.stderr) if is_first() else None

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['Profile', 'in_short']
 
-# %% ../nbs/60_profile.ipynb #8ffc4164
+# %% ../nbs/60_profile.ipynb #d255b553
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .commands import OFFICIAL, Train, chosen_builder, chosen_hparams, chosen_split, named_property, read_data, say
+from .choices import OFFICIAL, chosen_builder, chosen_hparams, chosen_split, named_property, read_data, say
+from .commands import Train
 
 # %% ../nbs/60_profile.ipynb #85375ff7
 @dataclass

@@ -6,7 +6,7 @@
 __all__ = ['AVERAGED', 'PROFILES', 'SPACE', 'TRAINER', 'Profile', 'get_profile', 'profiles_table', 'RangeTest', 'lr_range_test',
            'search', 'settings_of', 'open_study', 'trials_table']
 
-# %% ../nbs/49_tuning.ipynb #5652f665
+# %% ../nbs/49_tuning.ipynb #cfae7b4d
 import copy
 import math
 import warnings
@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from sqlalchemy.exc import SQLAlchemyError
 from torch.utils.data import DataLoader
 
 from .callbacks import Callback
@@ -178,7 +179,7 @@ def lr_range_test(
         raise ValueError(f"no loss was finite from the first step on, with a rate of {low:g}; give a lower one, or look at the labels")
     return RangeTest(table, float(harmless.max() / 30))
 
-# %% ../nbs/49_tuning.ipynb #159c27fc
+# %% ../nbs/49_tuning.ipynb #d6649b37
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-3, 3e-2, log=True),
     "batch_size": CategoricalDistribution([32, 64]),
@@ -276,7 +277,10 @@ def open_study(storage: "str | Path | None", name: str, seed: int, min_epochs: i
     pruner = optuna.pruners.HyperbandPruner(min_epochs, max_epochs, reduction_factor=reduction)
     with FileLock(f"{storage}.lock") if is_file else nullcontext(), _unwarned():  # of several that begin at once, one makes the tables
         if address is not None:
-            kept = optuna.storages.RDBStorage(address, heartbeat_interval=30, engine_kwargs={"connect_args": {"timeout": 60}} if is_file else None)
+            try:
+                kept = optuna.storages.RDBStorage(address, heartbeat_interval=30, engine_kwargs={"connect_args": {"timeout": 60}} if is_file else None)
+            except (SQLAlchemyError, ImportError) as error:
+                raise ValueError(f"{storage}: no search can be kept there ({getattr(error, 'orig', error)}); choose another file") from error
         study = optuna.create_study(storage=kept, study_name=name, pruner=pruner, load_if_exists=True)
         if kept is not None:
             optuna.storages.fail_stale_trials(study)

@@ -19,19 +19,22 @@ from .properties import PROPERTIES, as_number
 from .sources import OnError, Rows
 from ..jsonstream import DataError
 
-# %% ../../nbs/16_data.readers.ipynb #c8355251
+# %% ../../nbs/16_data.readers.ipynb #9789461e
 def read_files(
     paths: Iterable["str | Path"],  # CIF or POSCAR files
+    skipped: "list | None" = None,  # filled with (path, reason) of what cannot be read; None: that is a `CrystalError` that names all of it
 ) -> list[Crystal]:
-    "The crystals of `paths`, each with its path as id. What cannot be read is an error that names every such file, not only the first."
-    crystals, errors = [], []
-    for path in paths:
+    "The crystals of `paths`, each with its path as id."
+    crystals, wrong = [], []
+    for path in map(str, paths):
         try:
-            crystals.append(as_crystal(Path(path), id=str(path)))
+            crystals.append(as_crystal(Path(path), id=path))
         except (CrystalError, OSError) as error:
-            errors.append(str(error))
-    if errors:
-        raise CrystalError("\n".join(errors))
+            wrong.append((path, str(error)))
+    if wrong and skipped is None:
+        raise CrystalError("\n".join(reason for _, reason in wrong))
+    if wrong:
+        skipped += wrong
     return crystals
 
 # %% ../../nbs/16_data.readers.ipynb #329b9bc9

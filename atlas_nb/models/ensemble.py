@@ -35,7 +35,7 @@ from ..uncertainty.calibration import FOR_POWER, Conformal, Recalibration
 from ..uncertainty.metrics import LEVELS, nll, uncertainty_metrics, uncertainty_table
 from ..uncertainty.novelty import Novelty, embed, warn_if_novel
 
-# %% ../../nbs/49_models.ensemble.ipynb #3f7c23c1
+# %% ../../nbs/49_models.ensemble.ipynb #30432a67
 FORMS = ("shared", "independent", "snapshots", "checkpoints", "distilled", "dropout", "evidential", "single")
 SEVERAL = ("shared", "independent", "snapshots", "checkpoints", "dropout")  # those that have members
 
@@ -77,6 +77,10 @@ class EnsembleUQ:
         self.recalibration: dict[str, Recalibration] = {}
         self.conformal: dict[str, Conformal] = {}
         self.novelty: "Novelty | None" = None
+
+    def __repr__(self) -> str:
+        state = "calibrated" if self.recalibration else "not calibrated"
+        return f"EnsembleUQ({self.form}, {self.members} of {self.models[0].name}, for {', '.join(p.label for p in self.properties)}; {state})"
 
     def trained(self) -> tuple[Property, ...]:  # the properties it has learned from labels
         return self.properties if self.teacher or self.form == "distilled" else trained_properties(self.models[0])
@@ -310,7 +314,7 @@ def check_data(
     if uq.builder != loader.dataset.builder:
         raise ValueError(f"the ensemble takes graphs of {uq.builder}, the data have graphs of {loader.dataset.builder}; give both the same builder")
 
-# %% ../../nbs/49_models.ensemble.ipynb #5ed9410f
+# %% ../../nbs/49_models.ensemble.ipynb #343847c7
 def distance_groups(uq: EnsembleUQ, conformal: Conformal, embedding: np.ndarray) -> "np.ndarray | None":  # [N] of text; None where intervals are the same for all
     return None if conformal.groups is None else by_distance(uq.novelty, embedding)
 
@@ -370,10 +374,8 @@ def predict(
     "Predictions for crystals somebody brings, with a warning where one lies outside what was seen in training."
     crystals, store, skipped = brought(uq.builder, structures, on_error, progress)
     check_trained(uq.models[0], crystals, stacklevel=3)
-    if not crystals:
-        return pd.DataFrame(index=pd.Index([], name="id"))
-    values, embedding = ask(uq, in_batches(store, batch_size))
-    made = as_table(uq, values, embedding, [c.id or c.formula for c in crystals], level, members)
+    ids = pd.Index([c.id or c.formula for c in crystals], name="id")
+    made = as_table(uq, *ask(uq, in_batches(store, batch_size)), ids, level, members) if crystals else pd.DataFrame(index=ids)
     made.attrs["skipped"] = skipped
     if "percentile" in made:
         warn_if_novel(made.index, made["percentile"].to_numpy())
