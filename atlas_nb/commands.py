@@ -7,9 +7,8 @@ __all__ = ['UNSAID', 'OF_BASELINES', 'OPTIONS', 'FREE', 'CHANGEABLE', 'Train', '
            'measured', 'chosen_loader', 'chosen_workers', 'train_ensemble', 'judge_ensemble', 'chosen_training',
            'fit_baseline_run', 'report', 'Tune']
 
-# %% ../nbs/60_commands.ipynb #595fe5a6
+# %% ../nbs/60_commands.ipynb #4e242a03
 import json
-import os
 import warnings
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['IMAGE', 'PAINT', 'TURN', 'BARS', 'ball_radii', 'cell_scene', 'graph_scene', 'CrystalView', 'Histogram']
 
-# %% ../nbs/61_widgets.ipynb #481c930d
+# %% ../nbs/61_widgets.ipynb #ade4e727
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
 from .data.crystal import SYMBOLS, Crystal
-from .draw import edge_table, element_colors, frame, images, lines, places, text_colors
+from .draw import element_colors, frame, images, lines, places, text_colors
 
 try:
     import anywidget

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['package_folder', 'leaderboard_benchmarks', 'leaderboard_split', 'select', 'matbench_folds']
 
-# %% ../../nbs/17_data.official.ipynb #b01a4e10
+# %% ../../nbs/17_data.official.ipynb #9c88026b
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ import msgspec
 import pandas as pd
 
 from .crystal import Crystal
-from .properties import PROPERTIES, Property, as_number, get_property
+from .properties import PROPERTIES, Property, as_number
 from .splits import Split, split_by_group
 from ..jsonstream import DataError
 

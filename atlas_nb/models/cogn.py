@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['DeepMessage', 'CoGN']
 
-# %% ../../nbs/35_models.cogn.ipynb #8c0a6522
+# %% ../../nbs/35_models.cogn.ipynb #e39f6d08
 import math
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
