@@ -22,7 +22,7 @@ from .choices import is_first, keep_skipped, named_property, read_data
 from .commands import Train, Tune
 from .profile import Profile
 
-# %% ../nbs/60_cli.ipynb #21419756
+# %% ../nbs/60_cli.ipynb #68d10f3e
 @dataclass
 class Predict:
     "Predict properties of the crystals in CIF or POSCAR files, or in a data set, with a trained model."
@@ -30,7 +30,7 @@ class Predict:
     run: Annotated["Path | None", tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None  # the run folder of the model; not with --pretrained
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[FILE ...]")] = ()  # CIF or POSCAR files
     pretrained: "str | None" = None  # in place of a run folder: a model that ships, by its name or a property; `atlas-nb pretrained` lists them
-    data: "str | None" = None  # in place of files: sample, a data set of JARVIS, a folder, a file with many crystals
+    data: "str | None" = None  # in place of files: sample, tensors, a data set of JARVIS, a folder, a file with many crystals
     on_error: Literal["raise", "skip"] = "raise"  # raise: stop at crystals that cannot be read or have no graph; skip: leave them out and list them beside --out, in ..._skipped.csv
     out: "Path | None" = None  # the CSV file to write; RUN/predictions.csv if not given, with --pretrained predictions.csv
     level: float = 0.9  # of the intervals, where the model is an ensemble
@@ -132,7 +132,7 @@ class Pretrained:
 
         print(model_card(self.name) if self.name else pretrained().round(3).to_string())
 
-# %% ../nbs/60_cli.ipynb #049d3c59
+# %% ../nbs/60_cli.ipynb #75f002f2
 @dataclass
 class Data:
     "List the data sets that `--data` takes by name: what there is and what is cached; or describe one that is here."
@@ -155,7 +155,7 @@ class Data:
         table = client.available().drop(columns="reference")
         table.insert(0, "here", table.pop("cached").map({True: "cached", False: ""}))
         with pd.option_context("display.max_colwidth", 70):
-            print(f"sample: 6,317 crystals of the Materials Project, in the package\n\nJARVIS, kept in {client.folder}:\n{table.to_string(na_rep='')}")
+            print(f"sample:  6,317 crystals of the Materials Project, in the package\ntensors: 2,188 of them that have an elastic or a dielectric tensor\n\nJARVIS, kept in {client.folder}:\n{table.to_string(na_rep='')}")
             print(f"\nMatbench: {', '.join(MATBENCH)}")
 
 
@@ -174,7 +174,7 @@ class Download:
         record = FileRecord.load(path)
         print(f"{path}: {record.size:,} bytes, sha256 {record.sha256}")
 
-# %% ../nbs/60_cli.ipynb #68c47f7a
+# %% ../nbs/60_cli.ipynb #bcc6b3e1
 @dataclass
 class Info:
     "Say what the package has: properties, models, data; or what a run folder holds."
@@ -189,17 +189,20 @@ def describe_package() -> str:
     "Properties with unit and number of labels, models, data, and where things are kept."
     import pandas as pd
 
-    from atlas_nb.data.properties import PROPERTIES
+    from atlas_nb.data.properties import PROPERTIES, TENSORS
     from atlas_nb.data.sources import load_sample
+    from atlas_nb.data.tensors import load_tensors
     from atlas_nb.files import cache_folder
     from atlas_nb.baselines import BASELINES
     from atlas_nb.models.registry import MODELS
 
     crystals, labels = load_sample()
     rows = [(name, p.of("sample").label, labels[name].count()) for name, p in PROPERTIES.items() if name in labels]
+    with_tensors = load_tensors()[1]
+    rows += [(name, p.of("sample").label, with_tensors[p.components[0].name].count()) for name, p in TENSORS.items()]
     table = pd.DataFrame(rows, columns=["property", "what it is", "labels in the sample"]).set_index("property")
     return (f"atlas_nb {__version__}\n\n{table.to_string()}\n\nmodels: {', '.join([*MODELS, *BASELINES])}\n"
-            f"data:   sample, {len(crystals):,} crystals of the Materials Project\ncache:  {cache_folder()}")  # fmt: skip
+            f"data:   sample, {len(crystals):,} crystals of the Materials Project; tensors, {len(with_tensors):,} of them that have one\ncache:  {cache_folder()}")  # fmt: skip
 
 
 def _readable(read, path):

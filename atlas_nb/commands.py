@@ -16,7 +16,7 @@ from typing import Literal
 
 from .choices import OFFICIAL, chosen_builder, chosen_hparams, chosen_split, is_first, keep_skipped, named_hparams, named_property, read_data, say
 
-# %% ../nbs/60_commands.ipynb #83fdcf2e
+# %% ../nbs/60_commands.ipynb #1237e2c3
 UNSAID = ("run_dir", "overwrite", "resume", "progress")  # what a run is not known by
 OF_BASELINES = ("property", "model", "data", "on_error", "source", "split", "baselines", "seed", "n_jobs", "accelerator")  # what means something to them, or does no harm
 
@@ -27,7 +27,7 @@ class Train:
 
     property: tuple[str, ...] = ("formation_energy",)  # what to learn, one name or several, `atlas-nb info` lists them; NAME:UNIT for one of your own
     model: str = "cgcnn"  # which model; `atlas-nb info` lists them
-    data: str = "sample"  # the crystals: sample, a data set of JARVIS such as dft_3d_2022 (`atlas-nb data` lists them), a folder, a file
+    data: str = "sample"  # the crystals: sample, tensors, a data set of JARVIS such as dft_3d_2022 (`atlas-nb data` lists them), a folder, a file
     on_error: Literal["raise", "skip"] = "raise"  # raise: stop at crystals that cannot be read; skip: leave them out and list them in skipped.csv
     source: str = ""  # for a folder or a file: the data set whose labels these are, such as dft_3d; decides the level of theory
     split: str = "formula"  # formula, chemical_system, space_group, random; leaderboard, the official one of JARVIS; fold_0 to fold_4, those of Matbench; or a file that `Split.save` wrote
@@ -298,14 +298,14 @@ def report(results, ds, folder):
             print(f"{p.title}: the {error_name(p)} of {mine} is {results[mine][p.name]['mae'] / results['ExtraTrees'][p.name]['mae']:.2f} of ExtraTrees'")
     print(f"run folder: {folder}")
 
-# %% ../nbs/60_commands.ipynb #d767af32
+# %% ../nbs/60_commands.ipynb #38607a00
 @dataclass
 class Tune:
     "Search for good settings by validation, stopping early what does badly. Several processes with the same --storage share one search."
 
     property: tuple[str, ...] = ("formation_energy",)  # what to learn
     model: str = "cgcnn"  # which model
-    data: str = "sample"  # the crystals: sample, a data set of JARVIS, a folder, a file
+    data: str = "sample"  # the crystals: sample, tensors, a data set of JARVIS, a folder, a file
     on_error: Literal["raise", "skip"] = "raise"  # what becomes of crystals that cannot be read
     source: str = ""  # for a folder or a file: the data set whose labels these are
     split: str = "formula"  # formula, chemical_system, space_group, random, or a file that `Split.save` wrote

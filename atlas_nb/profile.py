@@ -13,14 +13,14 @@ from typing import Literal
 from .choices import OFFICIAL, chosen_builder, chosen_hparams, chosen_split, named_property, read_data, say
 from .commands import Train
 
-# %% ../nbs/60_profile.ipynb #85375ff7
+# %% ../nbs/60_profile.ipynb #dcc0ba28
 @dataclass
 class Profile:
     "Measure where the time and memory of a training go, and say what to set otherwise."
 
     property: tuple[str, ...] = ("formation_energy",)  # what is to be learned
     model: str = "cgcnn"  # which model
-    data: str = "sample"  # the crystals: sample, a data set of JARVIS, a folder, a file
+    data: str = "sample"  # the crystals: sample, tensors, a data set of JARVIS, a folder, a file
     on_error: Literal["raise", "skip"] = "raise"  # what becomes of crystals that cannot be read
     source: str = ""  # for a folder or a file: the data set whose labels these are
     split: str = "formula"  # formula, chemical_system, space_group, random, or a file that `Split.save` wrote

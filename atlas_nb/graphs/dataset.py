@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MANY', 'label_matrix', 'BatchSampler', 'PartDataset', 'CrystalPropertyDataset', 'measure_workers', 'fewest_workers']
 
-# %% ../../nbs/25_graphs.dataset.ipynb #f117ccfc
+# %% ../../nbs/25_graphs.dataset.ipynb #6d27ebf3
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ from ..data.crystal import Crystal, ids_of, unique_ids
 from ..data.properties import Property, as_number, get_properties, whole_properties
 from ..data.sources import OnError
 from ..data.splits import PARTS, Split, split_by_formula
-from ..files import cache_folder
+from ..files import cache_folder, in_cache
 from .builder import CrystalGraphBuilder
 from .records import fingerprint
 from .store import GraphStore
@@ -205,7 +205,7 @@ class _GraphLoader(DataLoader):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #78e90787
+# %% ../../nbs/25_graphs.dataset.ipynb #61a2c687
 MANY = 0.1  # of the crystals without any neighbour, above which that is said
 
 
@@ -265,7 +265,8 @@ class CrystalPropertyDataset:
         "Open the graphs, or build and keep them under their fingerprint."
         if self.store is None:
             path = self.cache_dir / "graphs" / self.fingerprint
-            self.store = self.builder.structures_to_store(self.crystals, path, n_jobs, on_error, progress)
+            with in_cache():
+                self.store = self.builder.structures_to_store(self.crystals, path, n_jobs, on_error, progress)
             self._leave_out(self.store.skipped)
             self._warn_of_loners()
         return self
