@@ -166,14 +166,13 @@ def probe_table(
     table.insert(2, "share", table.seconds / max(table.seconds.sum(), 1e-12))
     return table
 
-# %% ../nbs/50_profiling.ipynb #a9aa451e
+# %% ../nbs/50_profiling.ipynb #5f390d5c
 def compare(
     ways: Mapping[str, Callable[[], object]],  # name -> what to do; the first is what the others are compared with
     rounds: int = 7,  # how often each is done
     warmup: int = 1,  # rounds before, that do not count
 ) -> pd.DataFrame:  # a row for each way
-    """Do the same thing in several ways, in turn. Columns: `ms`, the median; `ratio` to the first, the median over the rounds, from `low` to `high`,
-    the quartiles; `cpu_ratio`, the same for the processor's time."""
+    "Do the same thing in several ways, in turn. Columns: `ms`, the median; `ratio` to the first, the median over the rounds, from `low` to `high`, the quartiles; `cpu_ratio`, that of the processor's time."
     if not ways or rounds < 1:
         raise ValueError(f"compare needs at least one way and one round; got {len(ways)} and {rounds}")
     wall, cpu = (np.empty((rounds, len(ways))) for _ in range(2))

@@ -255,7 +255,7 @@ class Keeper:
         warnings.warn(f"out of memory; a step is now {self.accumulate} batches of {smaller}{by_itself}", stacklevel=2)
         return True
 
-# %% ../nbs/48_trainer.ipynb #978e8433
+# %% ../nbs/48_trainer.ipynb #64ca673e
 UNSAID = ("self", "model", "run_dir", "loggers", "callbacks", "progress", "__class__")  # settings that change no result
 
 
@@ -324,6 +324,8 @@ class Trainer(Loop, Judge, Keeper, Evaluator):
         check_loader(self.model, train)
         self.model.fit_statistics(whole_batches(train, self.fabric.device))
         check_loader(self.model, val)
+        if self.model.hparams["readout"] == "sum" and (names := [p.name for p in self.model.whole if p.unit.endswith("/atom")]):
+            warnings.warn(f"readout='sum' grows with the cell, and {', '.join(names)} is per atom; take 'mean' or 'attention'", stacklevel=3)
         learning = set(train.dataset.ids())
         warn_of_learned(self.model, [id for id in val.dataset.ids() if id not in learning], "for validation", stacklevel=4)
         self.model.learned |= learning

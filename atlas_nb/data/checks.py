@@ -20,7 +20,7 @@ from .sources import INFO
 from .splits import PARTS, Split
 from ..jsonstream import DataError
 
-# %% ../../nbs/18_data.checks.ipynb #63ff07e6
+# %% ../../nbs/18_data.checks.ipynb #a1f9d386
 @dataclass(frozen=True)
 class Description:
     "A data set at a glance. Shows itself in a notebook; its parts are tables."
@@ -49,7 +49,10 @@ def describe(
     labels: pd.DataFrame,  # by id
 ) -> Description:
     "Sizes, elements and labels of a data set."
-    ids_of(crystals)
+    ids = ids_of(crystals)
+    if absent := [id for id in ids if id not in labels.index]:
+        raise DataError(f"{len(absent)} crystals have no row in the labels: {', '.join(absent[:5])}")
+    labels = labels.loc[ids]
     sizes, volumes = [len(c) for c in crystals], [c.volume / len(c) for c in crystals]
     table = pd.DataFrame({"atoms in the cell": sizes, "volume per atom (Å³)": volumes}).describe(percentiles=[0.5]).drop(index="std")
     elements = pd.Series(Counter(SYMBOLS[z] for c in crystals for z in np.unique(c.numbers).tolist()), dtype=int).sort_values(ascending=False, kind="stable")

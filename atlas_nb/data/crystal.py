@@ -313,14 +313,14 @@ def as_crystal(
         return from_ase(obj, id)
     raise CrystalError(f"cannot make a crystal of {type(obj).__name__}; give a Crystal, a pymatgen Structure, ASE Atoms, a JARVIS record or a file's path")
 
-# %% ../../nbs/11_data.crystal.ipynb #b5c4e58c
+# %% ../../nbs/11_data.crystal.ipynb #babdfda9
 def as_crystals(
     structures,  # several of what `as_crystal` takes, or one of them; a Series, or a dictionary of them, has their names
     skipped: "list | None" = None,  # filled with (name, reason) of what is no crystal; None: that is a `CrystalError` that names all of it
 ) -> list[Crystal]:
     "Crystals, in their order. Files of one name in several folders go by their paths."
     if hasattr(structures, "dataset") or hasattr(structures, "columns"):
-        raise TypeError(f"expected structures, got a {type(structures).__name__}; a loader goes to the trainer's predict, a data frame through from_dataframe")
+        raise TypeError(f"expected structures, got a {type(structures).__name__}; a loader goes to Trainer.predict or EnsembleUQ.predictions, a data frame through from_dataframe")
     named = hasattr(structures, "items") and not isinstance(structures, Crystal) and "atoms" not in structures and "lattice" not in structures and "elements" not in structures
     one = not named and (isinstance(structures, (Crystal, str, Path, Mapping)) or any(hasattr(structures, name) for name in ("lattice_mat", "frac_coords", "get_scaled_positions")))
     items = [(str(name), s) for name, s in structures.items()] if named else [("", s) for s in ([structures] if one else structures)]

@@ -62,7 +62,7 @@ KNOWN: dict[int, FileRecord] = {
     64391379: FileRecord("https://ndownloader.figshare.com/files/64391379", 48447610, "f9e0a3309f0000d5de1ec9e49c93963109ea45e63f451103f8f6595d2eabf7f5"),
 }  # figshare's number of a file -> what it is: jdft_3d-12-12-2022 and jdft_3d-9-24-2025
 
-# %% ../../nbs/13_data.jarvis.ipynb #5055a69a
+# %% ../../nbs/13_data.jarvis.ipynb #7f534fa8
 class JARVISClient:
     "Fetch, check and read the data sets of JARVIS. Files lie in the folder `jarvis` of the cache, which may be deleted at any time."
 
@@ -139,8 +139,8 @@ class JARVISClient:
     def load_dft_3d(
         self,
         version: str = "2022",  # the year of the release: 2021 (55 thousand crystals, of the official splits), 2022 (76 thousand), 2025 (94 thousand)
-        **options,  # of `load`
-    ) -> tuple[list[Crystal], pd.DataFrame]:
+        **options,
+    ) -> tuple[list[Crystal], pd.DataFrame]:  # as `load` gives them; `options` are those of `load`
         "JARVIS-DFT for bulk crystals, of one year."
         return self.load(f"dft_3d_{version}", **options)
 

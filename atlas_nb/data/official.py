@@ -31,7 +31,7 @@ def package_folder(
         raise ModuleNotFoundError(f"official splits come with {distribution}: pip install --no-deps {distribution}")
     return Path(next(iter(spec.submodule_search_locations)))
 
-# %% ../../nbs/17_data.official.ipynb #8ea2cdb1
+# %% ../../nbs/17_data.official.ipynb #46b5b141
 def leaderboard_benchmarks() -> list[str]:
     "Names of the leaderboard's benchmarks for predicting one property of a structure: data set and property."
     folder = package_folder("jarvis_leaderboard", "jarvis-leaderboard") / "benchmarks" / "AI" / "SinglePropertyPrediction"
@@ -39,9 +39,10 @@ def leaderboard_benchmarks() -> list[str]:
 
 
 def leaderboard_split(
-    benchmark: "str | Property",  # a name such as "dft_3d_optb88vdw_bandgap", or a property of the registry that the leaderboard has
+    benchmark: "str | Property",  # a name such as "dft_3d_optb88vdw_bandgap", or a property of the registry that the leaderboard has, or its name
 ) -> tuple[Split, pd.Series]:  # the official parts, and the official values by id
     "The split that JARVIS-Leaderboard judges by. Values may differ a little from those of later releases; who compares should train on these."
+    benchmark = PROPERTIES.get(benchmark, benchmark) if isinstance(benchmark, str) else benchmark
     if isinstance(benchmark, Property):
         if benchmark.best is None:
             raise KeyError(f"the leaderboard has no benchmark for {benchmark.name}; it has some for {', '.join(p.name for p in PROPERTIES.values() if p.best)}")
@@ -76,13 +77,14 @@ def select(
     chosen = [c for c in crystals if c.id in wanted]
     return chosen, labels.loc[[c.id for c in chosen]]
 
-# %% ../../nbs/17_data.official.ipynb #35e1f12a
+# %% ../../nbs/17_data.official.ipynb #2d19549c
 def matbench_folds(
-    task: str,  # e.g. "matbench_log_kvrh"
+    task: str,  # e.g. "matbench_log_kvrh", with or without "matbench_"
     val: float = 0.1,  # of the training crystals, to choose by
     seed: int = 0,  # which of them
 ) -> list[Split]:  # five
     "The folds of a Matbench task. The id mb-log-kvrh-00001 is the first row of the data frame of matbench_log_kvrh, and so on."
+    task = task if task.startswith("matbench_") else f"matbench_{task}"
     path = package_folder("matbench", "matbench") / "matbench_v0.1_validation.json"
     tasks = msgspec.json.decode(path.read_bytes(), type=_Validation).splits
     if task not in tasks:

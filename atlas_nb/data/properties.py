@@ -111,16 +111,19 @@ _MP = dict.fromkeys(("megnet", "megnet2", "mp_3d", "oqmd_3d"), "PBE(+U)")
 _ALEX = {"alex_pbe": "PBE(+U)", "alex_scan": "SCAN at PBEsol geometry", "alex_pbesol": "PBEsol"}
 _COGN, _ALIGNN, _MATMINER = "arXiv:2302.14102", "doi:10.1038/s41524-021-00650-1", "doi:10.1016/j.commatsci.2018.05.018"
 
-# %% ../../nbs/10_data.properties.ipynb #fee4749c
+# %% ../../nbs/10_data.properties.ipynb #939ba5f7
 def property_table(
-    names: "Iterable[str] | None" = None,  # all that are registered, if not given
+    names: "str | Iterable[str] | None" = None,  # all that are registered, if not given
     sources: Iterable[str] = ("sample", "dft_3d"),  # the data sets whose level of theory is told
 ):  # -> pandas.DataFrame
     "Registered properties: unit, what they are, at which level of theory, and how their column is called in JARVIS-DFT or the sample's sources."
     import pandas as pd
 
     known = {**PROPERTIES, **TENSORS}
-    props = [known[name] for name in (known if names is None else names)]
+    names = known if names is None else [names] if isinstance(names, str) else list(names)
+    if unknown := [name for name in names if name not in known]:
+        raise KeyError(f"unknown property {', '.join(map(repr, unknown))}; property_table() lists all")
+    props = [known[name] for name in names]
     theories = [" / ".join(dict.fromkeys(t for t in (p.of(source).theory for source in sources) if t)) for p in props]
     rows = [(p.unit, f"{p.title}: {p.meaning} [{', '.join(p.columns[:1])}]", theory) for p, theory in zip(props, theories)]
     columns = ["unit", "what it is [its column]", "theory (" + " / ".join(sources) + ")"]

@@ -19,14 +19,14 @@ from .properties import PROPERTIES, as_number
 from .sources import OnError, Rows
 from ..jsonstream import DataError
 
-# %% ../../nbs/16_data.readers.ipynb #9789461e
+# %% ../../nbs/16_data.readers.ipynb #2b2693ba
 def read_files(
-    paths: Iterable["str | Path"],  # CIF or POSCAR files
+    paths: 'Iterable[str | Path] | str | Path',  # CIF or POSCAR files, or one of them
     skipped: "list | None" = None,  # filled with (path, reason) of what cannot be read; None: that is a `CrystalError` that names all of it
 ) -> list[Crystal]:
     "The crystals of `paths`, each with its path as id."
     crystals, wrong = [], []
-    for path in map(str, paths):
+    for path in map(str, [paths] if isinstance(paths, (str, Path)) else paths):
         try:
             crystals.append(as_crystal(Path(path), id=path))
         except (CrystalError, OSError) as error:
@@ -106,13 +106,13 @@ def _table(path, properties, files):
         raise DataError(f"{path}: two columns of one name, among {', '.join(names)}; rename one")
     return names, [(line[0], line[1:]) for line in lines[heading:]]
 
-# %% ../../nbs/16_data.readers.ipynb #c2c09b35
+# %% ../../nbs/16_data.readers.ipynb #09a16b3e
 def from_dataframe(
     frame: pd.DataFrame,
-    source: str = "own/frame",  # the data set's name: decides the level of theory, see `Property.of`
-    structure: str = "",  # the column of crystals; "structure" or "atoms" if not given
     properties: "Mapping[str, str] | str | Iterable[str]" = (),  # columns that the registry does not know; or column -> name of the property, where it is not called so
     on_error: OnError = "raise",  # "skip": leave out rows that cannot be used, see `skipped`
+    source: str = "own/frame",  # the data set's name: decides the level of theory, see `Property.of`
+    structure: str = "",  # the column of crystals; "structure" or "atoms" if not given
 ) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels, taken to be in the registry's units
     "Crystals and labels of a data frame. The ids are those of a column `jid`, `id`, ..., or else the index."
     properties = _by_column(properties)

@@ -244,15 +244,16 @@ def skipped(
     "The rows that were left out when the table was read."
     return pd.DataFrame(labels.attrs.get("skipped", []), columns=["row", "id", "reason"]).set_index("row")
 
-# %% ../../nbs/12_data.sources.ipynb #0d2186e6
+# %% ../../nbs/12_data.sources.ipynb #82953ef6
 def from_records(
     records: Iterable[Mapping],  # JARVIS records: "jid", "atoms" and any number of columns
     source: str,  # the data set's name: decides the level of theory, see `Property.of`
     extra: Iterable[str] = (),  # further columns of numbers to keep; those that the registry knows come under its names
     on_error: OnError = "raise",  # "skip": leave out what cannot be used, see `skipped`
+    strict: "bool | None" = None,  # as of `from_json`
 ) -> tuple[list[Crystal], pd.DataFrame]:  # crystals, and their labels in the registry's units
     "Crystals and labels of JARVIS records. Records that are no crystals, or whose ids are not unique, are a `DataError`."
-    rows = Rows(source, source, extra, on_error)
+    rows = Rows(source, source, extra, on_error, is_own(source) if strict is None else strict)
     for record in records:
         rows.add_record(record)
     return rows.finish(extra)

@@ -25,7 +25,7 @@ from .neighbors import KERNELS, find_edges
 from .records import Fingerprint, as_chunk, chunks, fingerprint, pack_records
 from .store import GraphStore, StoreError, StoreWriter, open_store, store_folder, store_lock
 
-# %% ../../nbs/24_graphs.builder.ipynb #0659a7f7
+# %% ../../nbs/24_graphs.builder.ipynb #3e8b8131
 @dataclass(frozen=True)
 class CrystalGraphBuilder:
     "Turns crystals into graphs. The defaults are CGCNN's 12 nearest neighbours within 8 Å, with whole shells."
@@ -81,8 +81,7 @@ class CrystalGraphBuilder:
         on_error: OnError = "raise",  # "skip": leave out what has no graph, and tell in `store.skipped`
         progress: bool = False,  # show a bar
     ) -> GraphStore:
-        """The graphs of many crystals. A store at `path` that fits is opened, not built again; one that does not, or is damaged, is replaced. What a
-        generator will give is not known beforehand, so that its store is always built anew: `open_store(path)` opens it the next time."""
+        "The graphs of many crystals. A store at `path` that fits is opened, not built again; one that does not, or is damaged, is replaced; that of a generator is always built anew (`open_store` opens it)."
         if on_error not in ("raise", "skip") or n_jobs == 0:
             raise ValueError(f"on_error must be 'raise' or 'skip', n_jobs a number of processes or -1 for all cores; got {on_error!r} and {n_jobs}")
         if isinstance(structures, (str, Path, Mapping)) or hasattr(structures, "lattice") or hasattr(structures, "get_scaled_positions") or not isinstance(structures, Iterable):

@@ -205,7 +205,7 @@ class _GraphLoader(DataLoader):
 def _as_is(batch):
     return batch
 
-# %% ../../nbs/25_graphs.dataset.ipynb #61a2c687
+# %% ../../nbs/25_graphs.dataset.ipynb #63689472
 MANY = 0.1  # of the crystals without any neighbour, above which that is said
 
 
@@ -226,6 +226,8 @@ class CrystalPropertyDataset:
         self.skipped = pd.DataFrame([] if self.store is None else self.store.skipped, columns=["id", "reason"])
         self.ids = ids_of(self.crystals) if self.store is None else self.store.ids()
         self.properties = get_properties(properties, labels.attrs.get("source", ""))
+        if "source" not in labels.attrs and any(p.theories and not p.source for p in self.properties):
+            warnings.warn("the labels do not say whose they are (pandas loses that in join, merge and concat), so levels of theory go unchecked; label_table(labels, source=...) says it", stacklevel=2)
         self.y = label_matrix(labels, self.ids, self.properties)
         self.builder = builder or CrystalGraphBuilder(**({} if self.store is None else self.store.options))
         if self.store is not None and self.builder.config() != self.store.options:
@@ -295,8 +297,8 @@ class CrystalPropertyDataset:
         pin_memory: "bool | None" = None,  # None: where there is a CUDA GPU
         prefetch_factor: "int | None" = None,  # batches that each worker has ready; None: 4
         persistent_workers: bool = True,  # keep workers from one epoch to the next
-        **options,  # further ones of torch's DataLoader
-    ) -> DataLoader:
+        **options,
+    ) -> DataLoader:  # of batches; `options` are further ones of torch's DataLoader
         "Batches of one part: `CrystalGraph` batches with labels `y` [B, P]: all crystals of the part that have a label for at least one property; a label that is not there is NaN."
         if self.store is None:
             raise RuntimeError("call prepare() first: the graphs are not built yet")

@@ -49,7 +49,7 @@ class EdgeGatedConv(nn.Module):
         h = h + silu(self.norm_nodes(self.own(h) + heard))
         return h, None if self.norm_edges is None else e + silu(self.norm_edges(gate))
 
-# %% ../../nbs/35_models.alignn.ipynb #d860f27b
+# %% ../../nbs/35_models.alignn.ipynb #84ed0def
 def perceptron(
     basis: GaussianBasis,
     width: int,
@@ -78,7 +78,7 @@ class ALIGNN(PropertyModel):
         floor: float = 1.0,  # beside the sum of the gates; 1e-6 in the authors' code
         hidden: "int | None" = None,  # channels behind the mean over atoms; 0: none, as in the paper; None: that, or 48 for each of several heads
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; "pymatgen", properties of the elements; or several, "embedding+pymatgen"
-        readout: str = "mean",  # "mean", "attention", or "sum"
+        readout: str = "mean",  # "mean", "attention", or "sum", for what grows with the cell
         atom_ref: bool = False,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
         members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble

@@ -44,7 +44,7 @@ class CGConv(nn.Module):
         heard = sum_at(message if weight is None else message * weight, edge_index[1], len(v))
         return softplus(v + self.norm_atoms(heard))
 
-# %% ../../nbs/33_models.cgcnn.ipynb #f2032cd2
+# %% ../../nbs/33_models.cgcnn.ipynb #5be8b219
 class CGCNN(PropertyModel):
     "Crystal graph convolutional neural network (Xie & Grossman 2018)."
 
@@ -59,14 +59,14 @@ class CGCNN(PropertyModel):
         n_conv: int = 3,  # convolutions
         hidden: "int | None" = None,  # channels behind the mean over atoms; None: 128, or 48 for each of several heads
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn", the paper's table; "pymatgen", properties of the elements; or several, "embedding+pymatgen"
-        readout: str = "mean",  # "mean", "attention", or "sum"
+        readout: str = "mean",  # "mean", "attention", or "sum", for what grows with the cell
         atom_ref: bool = False,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
         members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble
         dropout: float = 0.0,  # part of the features of a crystal that a head has to do without
         seed: int = 0,  # of the first weights
     ):
-        hidden = hidden or (48 if members > 1 and not dropout else 128)
+        hidden = (48 if members > 1 and not dropout else 128) if hidden is None else hidden
         if min(width, n_conv, hidden) < 1:
             raise ValueError(f"width, n_conv and hidden must be at least 1, got {width}, {n_conv}, {hidden}")
         builder = CrystalGraphBuilder() if builder is None else builder

@@ -46,7 +46,7 @@ class DeepMessage(nn.Module):
         heard = sum_at(message if weight is None else message * weight, edge_index[1], len(v))
         return v + silu(self.to_atom(heard)), message
 
-# %% ../../nbs/35_models.cogn.ipynb #cc0d14f7
+# %% ../../nbs/35_models.cogn.ipynb #451fac43
 class CoGN(PropertyModel):
     "Connectivity-optimised crystal graph network (Ruff et al. 2024)."
 
@@ -64,7 +64,7 @@ class CoGN(PropertyModel):
         edge_updates: bool = False,  # an edge begins a block from its message in the one before, and not from its distance again
         hidden: "int | None" = None,  # channels behind the mean over atoms; 0: none, as in the paper; None: that, or 48 for each of several heads
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table; or several, "embedding+pymatgen"
-        readout: str = "mean",  # "mean", "attention", or "sum"
+        readout: str = "mean",  # "mean", "attention", or "sum", for what grows with the cell
         atom_ref: bool = False,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
         members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble

@@ -133,7 +133,7 @@ class InteractionBlock(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return self.gate(self.after(heard) * self.scale + self.skip(x))
 
-# %% ../../nbs/35_models.equivariant.ipynb #3a131329
+# %% ../../nbs/35_models.equivariant.ipynb #7122e5d3
 PRESETS = {  # irreps of the atoms, blocks
     "small": ("32x0e + 16x1o + 8x2e", 2),
     "medium": ("64x0e + 32x1o + 16x2e", 3),
@@ -158,7 +158,7 @@ class EquivariantGNN(PropertyModel):
         n_radial: int = 8,  # Bessel functions of the distance
         mean_neighbors: float = 32.0,  # by the root of which sums over neighbours are divided; about how many there are
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table; or several, "embedding+pymatgen"
-        readout: str = "mean",  # "mean", "attention", or "sum"
+        readout: str = "mean",  # "mean", "attention", or "sum", for what grows with the cell
         atom_ref: bool = True,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
         members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble

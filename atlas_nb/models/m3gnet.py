@@ -120,7 +120,7 @@ class M3GNetBlock(nn.Module):
         e = gated_update(self.to_edge, self.edge_weight, v, e, edge_index, radial, at_atoms=False)
         return v + gated_update(self.to_atom, self.atom_weight, v, e, edge_index, radial, at_atoms=True), e
 
-# %% ../../nbs/34_models.m3gnet.ipynb #d130b7e9
+# %% ../../nbs/34_models.m3gnet.ipynb #ca9cd199
 class M3GNet(PropertyModel):
     "Materials graph network with three-body interactions (Chen & Ong 2022), in its form for properties."
 
@@ -140,7 +140,7 @@ class M3GNet(PropertyModel):
         n_waves: int = 3,  # waves of each order
         atom_features: str = "embedding",  # "embedding", learned; "cgcnn" or "pymatgen", a table; or several, "embedding+pymatgen"
         recompute: bool = False,  # keep of each block only what comes out while it learns, and compute the rest again: less memory, more time
-        readout: str = "attention",  # "mean", "attention" (weighted by a softmax, where the paper divides sigmoids by their sum), or "sum"
+        readout: str = "attention",  # "mean", "attention" (weighted by a softmax, where the paper divides sigmoids by their sum), or "sum", for what grows with the cell
         atom_ref: bool = True,  # take out what each element brings
         spread: "bool | str" = False,  # also say how far off each prediction may be, as "<property>_spread": for a likelihood as loss; or "evidential"
         members: int = 1,  # heads of each property, or with `dropout` masks of one head, that make an ensemble

@@ -9,7 +9,7 @@ __all__ = ['ACQUISITION', 'random_score', 'greedy', 'upper_confidence_bound', 'e
 import numpy as np
 from scipy.stats import norm
 
-# %% ../../nbs/39_uncertainty.acquisition.ipynb #5f7e842c
+# %% ../../nbs/39_uncertainty.acquisition.ipynb #d119214d
 def random_score(mean: np.ndarray, spread: np.ndarray, best: float, rng: np.random.Generator) -> np.ndarray:  # [N]
     "Whatever comes: what every other way must beat."
     return rng.random(len(mean))
@@ -27,8 +27,8 @@ def upper_confidence_bound(mean: np.ndarray, spread: np.ndarray, best: float, rn
 
 def expected_improvement(mean: np.ndarray, spread: np.ndarray, best: float, rng=None) -> np.ndarray:  # [N], in the unit of `mean`
     "By how much a normally distributed value is expected to exceed the best so far (Jones, Schonlau & Welch, J. Glob. Optim. 13, 455, 1998)."
-    z = (mean - best) / spread
-    return (mean - best) * norm.cdf(z) + spread * norm.pdf(z)
+    z = np.divide(mean - best, spread, out=np.zeros(np.shape(mean)), where=spread > 0)
+    return np.where(spread > 0, (mean - best) * norm.cdf(z) + spread * norm.pdf(z), np.maximum(mean - best, 0))
 
 
 ACQUISITION = {"random": random_score, "greedy": greedy, "UCB": upper_confidence_bound, "expected improvement": expected_improvement}
