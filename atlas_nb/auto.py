@@ -20,7 +20,7 @@ from .performance import step_peak
 from .profiling import compare
 from .report import said
 
-# %% ../nbs/54_auto.ipynb #52e37213
+# %% ../nbs/54_auto.ipynb #2b46fd18
 @dataclass(frozen=True)
 class Measured:
     "Settings, and what they rest on."
@@ -41,7 +41,11 @@ def measured_settings(
     "Measure what changes the time alone, and half precision, which rounds; and choose."
     asked, job = dict(asked or {}), Job(ds, model, ds.loader("train", batch_size), **settings)
     ways = {("num_workers", "prefetch_factor"): _workers, ("pin_memory",): _pinned, ("precision",): _precision}
-    chosen = [_as_asked({n: asked[n] for n in names if n in asked}) if asked.keys() & set(names) else way(job) for names, way in ways.items()]
+    if unknown := asked.keys() - {name for names in ways for name in names}:
+        raise ValueError(f"asked knows num_workers, prefetch_factor, pin_memory and precision, not {', '.join(sorted(unknown))}")
+    chosen = [_as_asked({n: asked[n] for n in names if n in asked}) if names[0] in asked else way(job) for names, way in ways.items()]
+    if "prefetch_factor" in asked and chosen[0][0]["num_workers"]:
+        chosen[0][0]["prefetch_factor"] = asked["prefetch_factor"]
     chosen.append(_parts(job, batch_size, settings.get("accumulate", 1), memory))
     loader = {"batch_size": batch_size} | {k: v for c in chosen for k, v in c[0].items()}
     return Measured(loader, {k: v for c in chosen for k, v in c[1].items()}, tuple(c[2] for c in chosen))

@@ -15,7 +15,7 @@ import pandas as pd
 from .data.properties import Property, TensorProperty, whole_properties
 from .data.tensors import as_matrix, isotropic, isotropic_parts, mandel, tensor_norm
 
-# %% ../nbs/42_evaluation.ipynb #df688cb4
+# %% ../nbs/42_evaluation.ipynb #62731b64
 METRICS = ("mae", "rmse", "r2", "mad", "n")
 
 
@@ -27,12 +27,13 @@ def regression_metrics(
     import torch
     from torchmetrics.functional import mean_absolute_error, mean_squared_error, r2_score
 
-    there = ~np.isnan(y)
-    if not there.any():
-        raise ValueError("no crystal here has a label; there is nothing to evaluate")
+    y, predicted = (np.asarray(a, dtype=np.float64) for a in (y, predicted))
+    if y.ndim != 1 or y.shape != predicted.shape:
+        raise ValueError(f"labels and predictions must be one number a crystal; got arrays of shape {y.shape} and {predicted.shape}")
+    there = _labelled(y)
     if not np.isfinite(predicted[there]).all():
         raise ValueError(f"{(~np.isfinite(predicted[there])).sum()} predictions are NaN or infinite; that is a failure, not a score")
-    y, predicted = (torch.tensor(np.asarray(a, dtype=np.float64)[there]) for a in (y, predicted))
+    y, predicted = torch.tensor(y[there]), torch.tensor(predicted[there])
     mad = (y - y.mean()).abs().mean()
     return {
         "mae": mean_absolute_error(predicted, y).item(),
@@ -41,6 +42,15 @@ def regression_metrics(
         "mad": mad.item(),
         "n": len(y),
     }
+
+
+def _labelled(y: np.ndarray) -> np.ndarray:
+    "Where there are labels, if there is one and none is infinite."
+    if np.isinf(y).any():
+        raise ValueError(f"{np.isinf(y).sum()} labels are infinite; make them NaN if they are missing")
+    if np.isnan(y).all():
+        raise ValueError("no crystal here has a label; there is nothing to evaluate")
+    return ~np.isnan(y)
 
 
 def evaluate_predictions(
@@ -52,16 +62,14 @@ def evaluate_predictions(
     whole = whole_properties(properties).items()
     return {p.name: tensor_metrics(y[:, c], predicted[:, c], p) if isinstance(p, TensorProperty) else regression_metrics(y[:, c.start], predicted[:, c.start]) for p, c in whole}
 
-# %% ../nbs/42_evaluation.ipynb #0122b51e
+# %% ../nbs/42_evaluation.ipynb #c299aeb6
 def tensor_metrics(
     y: np.ndarray,  # [N, components] labels, NaN where missing
     predicted: np.ndarray,  # [N, components]
     prop: TensorProperty,
 ) -> dict[str, float]:  # as `regression_metrics`
     "The metrics of a tensor; `mae` is the mean Frobenius error."
-    there = ~np.isnan(y).any(axis=1)
-    if not there.any():
-        raise ValueError("no crystal here has a label; there is nothing to evaluate")
+    there = _labelled(np.asarray(y, dtype=np.float64).sum(axis=1))
     if not np.isfinite(predicted[there]).all():
         raise ValueError(f"{(~np.isfinite(predicted[there]).all(axis=1)).sum()} predictions are NaN or infinite; that is a failure, not a score")
     labels = as_matrix(y[there], prop)

@@ -41,7 +41,7 @@ class Explanation:
         total = pd.concat([self.atoms.groupby("element").contribution.sum(), self.bonds.groupby("elements").contribution.sum()])
         return total.sort_values(key=abs, ascending=False).rename(f"contribution ({self.property.unit})")
 
-# %% ../nbs/61_explain.ipynb #100d0d0a
+# %% ../nbs/61_explain.ipynb #f9598c39
 def explain(
     model: PropertyModel,
     structure,  # whatever `CrystalGraphBuilder.structure_to_graph` takes
@@ -87,7 +87,12 @@ def _integrate(model, graph, name, steps):
     with torch.no_grad():
         prediction, baseline = answer(*real).item(), answer(*nothing).item()
     by_feature, by_edge = IntegratedGradients(answer).attribute(real, nothing, n_steps=steps, internal_batch_size=1)
-    return prediction, baseline, by_feature[0].sum(dim=1).double().cpu().numpy(), by_edge[0].double().cpu().numpy()
+    atoms = by_feature[0].sum(dim=1).double()
+    if model.hparams["atom_ref"]:  # which depends on what an atom is, too
+        references = model.references.value[:, [p.name for p in model.properties].index(name)].double()
+        own = (references[graph.z] - references[model.elements_seen].mean()) / (1 if model.hparams["readout"] == "sum" else graph.num_nodes)
+        atoms, baseline = atoms + own, baseline - own.sum().item()
+    return prediction, baseline, atoms.cpu().numpy(), by_edge[0].double().cpu().numpy()
 
 
 def _with(graph, features, weights):

@@ -92,7 +92,7 @@ def _scheduler(name, optimizer, total_steps, warmup, patience, factor, final) ->
         return LambdaLR(optimizer, lambda t: (t + 1) / (rise + 1) if t < rise else final + (1 - final) * half(t))
     return ReduceLROnPlateau(optimizer, factor=factor, patience=patience) if name == "plateau" else None
 
-# %% ../nbs/44_optim.ipynb #74ee3ce9
+# %% ../nbs/44_optim.ipynb #c6268f39
 class Schedule:
     "The learning rate over a training, per step or per epoch."
 
@@ -108,6 +108,8 @@ class Schedule:
     ):
         if not callable(name) and name not in SCHEDULES:
             raise ValueError(f"unknown schedule {name!r}; known: {', '.join(SCHEDULES)}, or a function that makes a scheduler of torch")
+        if warmup and name in ("plateau", "constant"):
+            raise ValueError(f"{name} has no warm-up; take one_cycle or cosine")
         warmup = {"one_cycle": 0.2, "cosine": 0.05}.get(name, 0.0) if warmup is None else warmup
         for what, value, fits in (("total_steps", total_steps, total_steps >= 1), ("warmup", warmup, 0 <= warmup < 1), ("final", final, 0 <= final <= 1),
                                   ("plateau_patience", plateau_patience, plateau_patience >= 0),

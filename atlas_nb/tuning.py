@@ -110,7 +110,7 @@ def profiles_table(model: str) -> pd.DataFrame:  # a row for each profile
                       "learning rate": round(p.trainer(MODELS[model].lr)["lr"], 5), "average": p.more.get("ema", "")}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/49_tuning.ipynb #9412466b
+# %% ../nbs/49_tuning.ipynb #591b21f0
 @dataclass(frozen=True)
 class RangeTest:
     "What a learning-rate range test saw."
@@ -167,19 +167,22 @@ def lr_range_test(
     watch = _Watch(settings.get("loss") in NEEDS)
     trainer = Trainer(copy.deepcopy(model), **{**settings, "lr": low, "scheduler": growing, "progress": False, "callbacks": [*settings.get("callbacks", ()), watch]})
     trainer.start(train, train)
+    diverged = False
     try:
         while trainer.step < steps:
             trainer.train_epoch(train)
             trainer.epoch, trainer.place = trainer.epoch + 1, 0
-    except (StopIteration, FloatingPointError):  # it has diverged
-        pass
+    except (StopIteration, FloatingPointError):
+        diverged = True
     table = pd.DataFrame(watch.rows, columns=["lr", "loss", "smooth"])
     harmless = table.lr[table.smooth <= watch.above(1.5, 0.5)]
     if not len(harmless):
         raise ValueError(f"no loss was finite from the first step on, with a rate of {low:g}; give a lower one, or look at the labels")
+    if not diverged and harmless.max() == table.lr.max():
+        raise ValueError(f"no rate up to {high:g} does harm, so that none can be picked; give a higher one")
     return RangeTest(table, float(harmless.max() / 30))
 
-# %% ../nbs/49_tuning.ipynb #d6649b37
+# %% ../nbs/49_tuning.ipynb #0108dc84
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-3, 3e-2, log=True),
     "batch_size": CategoricalDistribution([32, 64]),
@@ -221,7 +224,7 @@ def search(
     model: str,  # one of `MODELS`
     ds: CrystalPropertyDataset,  # prepared; train is learned from, val chooses
     space: "Mapping[str, BaseDistribution | list] | None" = None,  # settings of trainer, model, or "batch_size", by name: lists of values, or distributions; `SPACE` where None
-    n_trials: int = 20,  # of the whole search, those of earlier and of other processes among them
+    n_trials: int = 20,  # of the whole search, those of earlier and of other processes among them; several at once may each finish one more
     max_epochs: int = 30,  # that the best trials get
     min_epochs: int = 1,  # that each trial gets
     reduction: int = 4,  # of so many trials one goes on, at each level

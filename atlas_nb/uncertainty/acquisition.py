@@ -9,7 +9,7 @@ __all__ = ['ACQUISITION', 'random_score', 'greedy', 'upper_confidence_bound', 'e
 import numpy as np
 from scipy.stats import norm
 
-# %% ../../nbs/39_uncertainty.acquisition.ipynb #d119214d
+# %% ../../nbs/39_uncertainty.acquisition.ipynb #58721c26
 def random_score(mean: np.ndarray, spread: np.ndarray, best: float, rng: np.random.Generator) -> np.ndarray:  # [N]
     "Whatever comes: what every other way must beat."
     return rng.random(len(mean))
@@ -41,6 +41,7 @@ def choose(
     best: float,  # the highest value known so far
     n: int,  # how many to choose
     seed: int = 0,  # of the random choice
+    **options,  # of the function, such as kappa
 ) -> np.ndarray:  # [n] places, the most promising first
     "The n candidates that promise most. Unequal lengths, a spread that is not above 0, or fewer candidates than wanted are a `ValueError`."
     mean, spread = np.asarray(mean, dtype=np.float64), np.asarray(spread, dtype=np.float64)
@@ -53,5 +54,5 @@ def choose(
     if len(mean) != len(spread) or len(mean) < n or not (np.isfinite(mean).all() and np.isfinite(spread).all() and (spread > 0).all()):
         came = f"{len(spread)} spreads came, the least {np.min(spread, initial=np.inf):g}"
         raise ValueError(f"{n} of {len(mean)} candidates: each needs a finite mean and a spread above 0, {came}")
-    score = ACQUISITION[name](mean, spread, best, np.random.default_rng(seed))
+    score = ACQUISITION[name](mean, spread, best, np.random.default_rng(seed), **options)
     return np.lexsort([-(mean - best) / spread, -score])[:n]  # of equal scores, such as improvements too small to be told from 0, the likelier one
