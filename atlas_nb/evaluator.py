@@ -6,7 +6,7 @@
 __all__ = ['PRECISIONS', 'launched', 'make_fabric', 'keep_memory', 'chosen_precision', 'check_loader', 'gathered',
            'predict_loader', 'Processes', 'Evaluator']
 
-# %% ../nbs/47_evaluator.ipynb #052c0344
+# %% ../nbs/47_evaluator.ipynb #ec8ebea2
 import ctypes
 import io
 import os
@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from .evaluation import evaluate_predictions
-from .models.base import PropertyModel, checked, trained_properties, warn_of_learned
+from .models.base import PropertyModel, checked, trained_properties, warn_of_learned, within_range
 from .run import RunFolder
 
 # %% ../nbs/47_evaluator.ipynb #7ae1701c
@@ -157,7 +157,7 @@ def predict_loader(
     checked(pd.DataFrame(values, index=loader.dataset.ids()))
     return dict(zip(columns, values.T))
 
-# %% ../nbs/47_evaluator.ipynb #575f901c
+# %% ../nbs/47_evaluator.ipynb #a719ce9a
 class Processes:
     "What those that work together tell each other. Each of them must ask."
 
@@ -206,14 +206,14 @@ class Evaluator(Processes):
         self,
         loader: DataLoader,
     ) -> pd.DataFrame:  # by id: "<property>", the label, "<property>_predicted", and "<property>_spread" where the model says it
-        "Labels and predictions for the crystals of a loader, in the order of its data set, of the properties the model was trained for."
+        "Labels and predictions for the crystals of a loader, in the order of its data set, of the properties the model was trained for. A prediction ends where its property does: no gap below 0."
         check_loader(self.model, loader)
         known = trained_properties(self.model)
         if not known:
             raise ValueError(f"this model was never trained for {', '.join(p.name for p in self.model.properties)}; train it, or load one that was")
         values, columns = predict_loader(self.model, loader, self.fabric), {}
         for p, y in zip(self.model.properties, loader.dataset.y.T):
-            columns |= {p.name: y.numpy(), f"{p.name}_predicted": values[p.name]} if p in known else {}
+            columns |= {p.name: y.numpy(), f"{p.name}_predicted": within_range(self.model, p, values[p.name])} if p in known else {}
             columns |= {f"{p.name}_spread": values[f"{p.name}_spread"]} if p in known and f"{p.name}_spread" in values else {}
         return pd.DataFrame(columns, index=pd.Index(loader.dataset.ids(), name="id"))
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODEL_FORMAT', 'MODEL_FILE', 'WEIGHTS_FILE', 'PropertyModel', 'edge_weights', 'fit_statistics', 'warn_of_learned',
-           'trained_properties', 'check_trained', 'brought', 'predict', 'checked', 'save_folder', 'save', 'freeze',
-           'train']
+           'trained_properties', 'check_trained', 'brought', 'predict', 'within_range', 'checked', 'save_folder',
+           'save', 'freeze', 'train']
 
 # %% ../../nbs/32_models.base.ipynb #0b70acce
 import json
@@ -192,7 +192,7 @@ def trained_properties(model: PropertyModel) -> tuple[Property, ...]:
     "The properties for which the model has seen labels. What it says of the others means nothing."
     return tuple(p for p, there in zip(model.properties, model.scale.fitted.tolist()) if there)
 
-# %% ../../nbs/32_models.base.ipynb #0a25b1a2
+# %% ../../nbs/32_models.base.ipynb #3fc13d8b
 def check_trained(
     model: PropertyModel,
     crystals: Sequence[Crystal],
@@ -254,8 +254,15 @@ def predict(
     columns = [p.name + end for p in trained_properties(model) for end in (("", "_spread") if says_spread else ("",))]
     values = {name: torch.cat([part[name] for part in parts]).cpu().numpy() if parts else [] for name in columns}
     table = checked(pd.DataFrame(values, index=pd.Index([c.id or c.formula for c in crystals], name="id")))
+    for p in trained_properties(model):
+        table[p.name] = within_range(model, p, table[p.name])
     table.attrs["skipped"] = skipped
     return table
+
+
+def within_range(model: PropertyModel, p: Property, values):  # an array or a column of predictions
+    "Predictions that end where their property does: no gap below 0. Of a sum over atoms the range says nothing."
+    return values if model.hparams["readout"] == "sum" else values.clip(p.low, p.high)
 
 
 def checked(

@@ -52,7 +52,7 @@ def distorted(
         made.append(Crystal(c.numbers, c.frac + MOVED * rng.standard_normal((len(c), 3)) @ np.linalg.inv(lattice), lattice, f"{c.id}, distorted"))
     return made
 
-# %% ../../nbs/39_models.distilled.ipynb #01ebd5ea
+# %% ../../nbs/39_models.distilled.ipynb #2807394d
 def lessons(
     answers: Callable,  # from crystals to what the teachers say: of each property "<property>", "_aleatoric" and "_epistemic", [N] each in its unit
     properties: Sequence[Property],  # of the teachers
@@ -69,7 +69,9 @@ def lessons(
     for p in properties:
         labels |= {p.name: said[p.name], **{f"{p.name}_log_{part}": np.log(said[f"{p.name}_{part}"]) for part in ("aleatoric", "epistemic")}}
     store, split = student.builder.structures_to_store(crystals), Split(*(tuple(c.id for c in part) for part in parts), (), "the student's")
-    ds = CrystalPropertyDataset(store, pd.DataFrame(labels, index=store.ids()), student.properties, split=split)
+    table = pd.DataFrame(labels, index=store.ids())
+    table.attrs["source"] = ""  # the properties know theirs
+    ds = CrystalPropertyDataset(store, table, student.properties, split=split)
     return [ds.loader("train", train.batch_sampler.batch_size, seed=train.batch_sampler.seed), ds.loader("val")]
 
 # %% ../../nbs/39_models.distilled.ipynb #1a52d098
