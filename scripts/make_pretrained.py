@@ -22,12 +22,13 @@ import pandas as pd
 import tyro
 
 from atlas_nb import __version__
-from atlas_nb.commands import Train, chosen_split, read_data, resumed, run
+from atlas_nb.choices import chosen_split, read_data
+from atlas_nb.commands import Train, resumed, run
 from atlas_nb.data.crystal import SYMBOLS
 from atlas_nb.files import file_sha256, whole_file
 from atlas_nb.graphs.dataset import CrystalPropertyDataset
 from atlas_nb.models.ensemble import load_ensemble
-from atlas_nb.run import MEMBERS, MODEL
+from atlas_nb.run import MEMBERS
 
 SHARED, RUNS = Train(ensemble="shared", members=5, loss="beta_laplace", asymmetric_unit=True), Path("runs/pretrained")
 RECIPES = {
