@@ -22,7 +22,7 @@ from .choices import is_first, keep_skipped, named_property, read_data
 from .commands import Train, Tune
 from .profile import Profile
 
-# %% ../nbs/60_cli.ipynb #68d10f3e
+# %% ../nbs/60_cli.ipynb #238dabef
 @dataclass
 class Predict:
     "Predict properties of the crystals in CIF or POSCAR files, or in a data set, with a trained model."
@@ -36,6 +36,9 @@ class Predict:
     level: float = 0.9  # of the intervals, where the model is an ensemble
 
     def __call__(self):
+        import pandas as pd
+
+        from atlas_nb.data.readers import read_files
         from atlas_nb.files import whole_file
 
         model, is_ensemble, files, folder = self.asked()
@@ -44,9 +47,13 @@ class Predict:
         out = self.out or folder / "predictions.csv"
         if out.is_dir() or not os.access(out.parent, os.W_OK):  # before what may take long
             raise ValueError(f"{out}: cannot be written; give --out a file in a folder that is there and may be written to")
-        crystals, left_out = self.crystals(files, out.with_name(f"{out.stem}_skipped.csv"))
+        wrong = [] if self.on_error == "skip" else None
+        crystals, labels = read_data(self.data, None, self.on_error, progress=False) if self.data else (read_files(files, wrong), pd.DataFrame())
         table = model.predict(crystals, on_error=self.on_error, **({"level": self.level} if is_ensemble else {}))
-        left_out(table.attrs["skipped"])
+        left_out = out.with_name(f"{out.stem}_skipped.csv")
+        keep_skipped(labels, left_out, pd.DataFrame([*(wrong or []), *table.attrs["skipped"]], columns=["id", "reason"]))
+        if left_out.exists():
+            print(f"what was left out is listed in {left_out}")
         if not len(table):
             raise ValueError("none of the crystals can be predicted")
         formulas = {c.id or c.formula: c.formula for c in crystals}
@@ -57,21 +64,6 @@ class Predict:
         with whole_file(out) as part:
             table.to_csv(part)
         print(f"{shown.head(20).round(4).to_string()}{f'{chr(10)}... {len(shown) - 20:,} more' if len(shown) > 20 else ''}\n\nwritten to {out}")
-
-    def crystals(self, files, path: Path) -> tuple:  # them, and a function that is told of those without a graph and lists all that are left out in `path`
-        import pandas as pd
-
-        from atlas_nb.data.readers import read_files
-
-        wrong = [] if self.on_error == "skip" else None
-        crystals, labels = read_data(self.data, None, self.on_error, progress=False) if self.data else (read_files(files, wrong), pd.DataFrame())
-
-        def left_out(graphless):
-            keep_skipped(labels, path, pd.DataFrame([*(wrong or []), *graphless], columns=["id", "reason"]))
-            if path.exists():
-                print(f"what was left out is listed in {path}")
-
-        return crystals, left_out
 
     def asked(self) -> tuple:  # model, whether it is an ensemble, files, the folder for what comes out
         if self.pretrained is not None:  # then the first word is a file
