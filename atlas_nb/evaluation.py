@@ -15,7 +15,7 @@ import pandas as pd
 from .data.properties import Property, TensorProperty, whole_properties
 from .data.tensors import as_matrix, isotropic, isotropic_parts, mandel, tensor_norm
 
-# %% ../nbs/42_evaluation.ipynb #62731b64
+# %% ../nbs/42_evaluation.ipynb #88597e07
 METRICS = ("mae", "rmse", "r2", "mad", "n")
 
 
@@ -45,12 +45,13 @@ def regression_metrics(
 
 
 def _labelled(y: np.ndarray) -> np.ndarray:
-    "Where there are labels, if there is one and none is infinite."
+    "Where there are labels, numbers or rows of them, if there is one and none is infinite."
     if np.isinf(y).any():
         raise ValueError(f"{np.isinf(y).sum()} labels are infinite; make them NaN if they are missing")
-    if np.isnan(y).all():
+    there = ~np.isnan(y if y.ndim == 1 else y.sum(axis=1))
+    if not there.any():
         raise ValueError("no crystal here has a label; there is nothing to evaluate")
-    return ~np.isnan(y)
+    return there
 
 
 def evaluate_predictions(
@@ -62,14 +63,14 @@ def evaluate_predictions(
     whole = whole_properties(properties).items()
     return {p.name: tensor_metrics(y[:, c], predicted[:, c], p) if isinstance(p, TensorProperty) else regression_metrics(y[:, c.start], predicted[:, c.start]) for p, c in whole}
 
-# %% ../nbs/42_evaluation.ipynb #c299aeb6
+# %% ../nbs/42_evaluation.ipynb #43c508fc
 def tensor_metrics(
     y: np.ndarray,  # [N, components] labels, NaN where missing
     predicted: np.ndarray,  # [N, components]
     prop: TensorProperty,
 ) -> dict[str, float]:  # as `regression_metrics`
     "The metrics of a tensor; `mae` is the mean Frobenius error."
-    there = _labelled(np.asarray(y, dtype=np.float64).sum(axis=1))
+    there = _labelled(np.asarray(y, dtype=np.float64))
     if not np.isfinite(predicted[there]).all():
         raise ValueError(f"{(~np.isfinite(predicted[there]).all(axis=1)).sum()} predictions are NaN or infinite; that is a failure, not a score")
     labels = as_matrix(y[there], prop)
