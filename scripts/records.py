@@ -229,7 +229,8 @@ def table() -> "list[Recipe]":
     for name, epochs in EPOCHS.items():
         builder = {} if name == "equivariant" else {"asymmetric_unit": True}
         trainer, more = ({"max_epochs": epochs, "weight_decay": float(f"{decay / MODELS[name].lr:.2g}")} for decay in (DECAY, DECAY_MODULI))
-        energy, gap, moduli = (Recipe("table", MODELS[name].__name__, properties, name, {}, builder, trainer) for properties in learned)
+        size = {"preset": "medium"} if name == "equivariant" else {}
+        energy, gap, moduli = (Recipe("table", MODELS[name].__name__, properties, name, size, builder, trainer) for properties in learned)
         rows += [
             with_(energy, energy.name, hparams={"atom_features": "embedding+pymatgen", "atom_ref": True}),
             with_(gap, gap.name, hparams={"atom_features": "embedding+pymatgen"}),
