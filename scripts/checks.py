@@ -248,7 +248,7 @@ FAULTS = {  # check -> what breaks it
     "export": lambda root: edit(root / "atlas_nb/data/splits.py", "PARTS = (", "PARTS  = ("),
     "clean": lambda root: edit(root / "nbs/14_data.splits.ipynb", '"execution_count": null', '"execution_count": 7'),
     "order": lambda root: edit(root / "nbs/14_data.splits.ipynb", "from atlas_nb.data.crystal import", "from atlas_nb.trainer import"),
-    "outputs": lambda root: edit(root / "nbs/14_data.splits.ipynb", "by reduced formula, 80/10/10, seed 0 ", "/home/me/split "),
+    "outputs": lambda root: edit(root / "nbs/14_data.splits.ipynb", "Split(by reduced formula, 80/10/10, seed 0", "/home/me/split"),
     "readme": lambda root: edit(root / "README.md", "#", "##"),
     "docs": lambda root: edit(root / "nbs/12_data.sources.ipynb", "(10_data.properties.ipynb)", "(10_data.nowhere.ipynb)"),
     "notebooks": lambda root: edit(root / "nbs/14_data.splits.ipynb", "place < fractions[0] else", "place > fractions[0] else"),
