@@ -230,7 +230,7 @@ def describe_run(folder: Path) -> str:
             lines += [f"{part}: {p.label}: {error_name(p)} {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in properties]
     return "\n".join(lines)
 
-# %% ../nbs/60_cli.ipynb #dd54041d
+# %% ../nbs/60_cli.ipynb #a9d50f06
 COMMANDS = {"train": Train, "tune": Tune, "benchmark": Benchmark, "predict": Predict, "pretrained": Pretrained,
             "profile": Profile, "data": Data, "download": Download, "info": Info}  # fmt: skip
 
@@ -254,6 +254,8 @@ def main(
         print(f"atlas-nb: {', '.join(twice)}: given more than once; give all values after one", file=sys.stderr)
         return 2
     command = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=args, prog="atlas-nb", description=__doc__)
+    if isinstance(command, Train):
+        command.given = frozenset(word.partition("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_") for word in args if word.startswith("--"))
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest: print(f"atlas-nb: warning: {message}", file=sys.stderr) if is_first() else None
         try:

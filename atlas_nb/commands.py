@@ -7,16 +7,16 @@ __all__ = ['UNSAID', 'OF_BASELINES', 'OPTIONS', 'FREE', 'CHANGEABLE', 'Train', '
            'measured', 'chosen_loader', 'chosen_workers', 'train_ensemble', 'judge_ensemble', 'chosen_training',
            'fit_baseline_run', 'report', 'Tune']
 
-# %% ../nbs/60_commands.ipynb #4e242a03
+# %% ../nbs/60_commands.ipynb #cab2e895
 import json
 import warnings
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from .choices import OFFICIAL, chosen_builder, chosen_hparams, chosen_split, is_first, keep_skipped, named_hparams, named_property, read_data, say
 
-# %% ../nbs/60_commands.ipynb #1237e2c3
+# %% ../nbs/60_commands.ipynb #4404c503
 UNSAID = ("run_dir", "overwrite", "resume", "progress")  # what a run is not known by
 OF_BASELINES = ("property", "model", "data", "on_error", "source", "split", "baselines", "seed", "n_jobs", "accelerator")  # what means something to them, or does no harm
 
@@ -72,6 +72,7 @@ class Train:
     checkpoint_every: "int | None" = None  # steps after which to save within an epoch as well
     logger: tuple[Literal["tensorboard", "wandb"], ...] = ()  # logs beside history.csv; W&B stays offline
     progress: bool = True  # show progress bars
+    given: ClassVar[frozenset] = frozenset()  # the fields that the command line names, even by what is usual
 
     def folder(self) -> Path:
         "The run folder."
@@ -105,7 +106,7 @@ def resumed(options: Train) -> Train:
         begun = Train(**given)
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{file}: damaged ({error}); begin again with another --run-dir") from error
-    said = {f.name: getattr(options, f.name) for f in fields(Train) if getattr(options, f.name) not in (f.default, options.resume)}
+    said = {f.name: getattr(options, f.name) for f in fields(Train) if f.name != "resume" and (f.name in options.given or getattr(options, f.name) != f.default)}
     wrong = [f"--{name.replace('_', '-')}" for name, value in said.items() if name not in CHANGEABLE and value != getattr(begun, name)]
     if wrong:
         raise ValueError(f"--resume goes on by the options that {options.resume} was begun with; leave out {', '.join(wrong)}, or begin with another --run-dir")
