@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['UNSAID', 'OF_BASELINES', 'OPTIONS', 'FREE', 'CHANGEABLE', 'Train', 'resumed', 'run', 'idle', 'train_network',
-           'measured', 'chosen_loader', 'chosen_workers', 'train_ensemble', 'judge_ensemble', 'chosen_training',
-           'fit_baseline_run', 'report', 'Tune']
+           'chosen_teacher', 'measured', 'chosen_loader', 'chosen_workers', 'train_ensemble', 'judge_ensemble',
+           'chosen_training', 'fit_baseline_run', 'report', 'Tune']
 
 # %% ../nbs/60_commands.ipynb #cab2e895
 import json
@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 from .choices import OFFICIAL, chosen_builder, chosen_hparams, chosen_split, is_first, keep_skipped, named_hparams, named_property, read_data, say
 
-# %% ../nbs/60_commands.ipynb #4404c503
+# %% ../nbs/60_commands.ipynb #85f321cc
 UNSAID = ("run_dir", "overwrite", "resume", "progress")  # what a run is not known by
 OF_BASELINES = ("property", "model", "data", "on_error", "source", "split", "baselines", "seed", "n_jobs", "accelerator")  # what means something to them, or does no harm
 
@@ -35,6 +35,8 @@ class Train:
     overwrite: bool = False  # write over the files of a run folder that holds a training already
     baselines: bool = True  # also fit the mean and ExtraTrees on the same split
     resume: "Path | None" = None  # a run folder to go on with, by the options it was begun with
+    teachers: tuple[str, ...] = ()  # run folders of models from whose answers to learn, and from no label
+    copies: int = 3  # of each training crystal, with other elements, of which teachers are asked as well
     profile: Literal["", "lite", "std", "pro", "max", "competition"] = ""  # size of model, batch, epochs and rate that go together; what is given beside it counts
     max_epochs: "int | None" = None  # passes over the training crystals; 60 if not given
     batch_size: "int | None" = None  # crystals at once; 64 if not given
@@ -128,6 +130,10 @@ def run(options: Train):
         raise ValueError(f"--ensemble: {options.model} is a baseline, which has no members; take a network")
     if options.members != 5 and not options.ensemble:
         raise ValueError("--members: one model has none; give the form of an --ensemble, such as shared")
+    if options.teachers and options.ensemble:
+        raise ValueError("--teachers: their student is one model; leave out --ensemble")
+    if options.copies != 3 and not options.teachers:
+        raise ValueError("--copies: they are made to ask --teachers of; give some")
     if is_baseline and idle(options):
         warnings.warn(f"{options.model} is a baseline, which has no use for {', '.join(idle(options))}", stacklevel=2)
     builder, hparams = (None, {}) if is_baseline else (chosen_builder(options), chosen_hparams(options))
@@ -158,23 +164,39 @@ def idle(options: Train) -> list[str]:
 
 
 
-# %% ../nbs/60_commands.ipynb #f7062d57
+# %% ../nbs/60_commands.ipynb #1b3e1bfb
 def train_network(options: Train, ds, builder, hparams):
     "The model, and a function that trains it and gives another one, which judges it; what is wrong with the options shows before graphs are built."
+    from atlas_nb.models.distilled import taught_by
     from atlas_nb.models.registry import build_model
     from atlas_nb.trainer import Trainer
 
     with named_hparams(options.hparam):
         model = build_model(options.model, ds.properties, builder=builder, seed=options.seed, **hparams)
     Trainer(model, progress=False, **chosen_training(options, model)[1])  # for its errors
+    teachers = [chosen_teacher(folder, ds.split) for folder in options.teachers]
 
     def learn(options, ds, folder):
         batch_size, chosen = chosen_training(options, model)
+        if teachers:
+            ds = taught_by(teachers, model, ds, options.copies, options.seed)
+            say(f"{len(teachers)} teachers were asked of {len(ds.indices('train')):,} crystals to learn from, and of {len(ds.indices('val')):,} to choose the epoch by")
         trainer = Trainer(model, run_dir=folder, progress=options.progress and is_first(), **chosen)
         (trainer.resume if options.resume else trainer.fit)(*(chosen_loader(options, ds, part, batch_size) for part in ("train", "val")))
         return lambda ds: {type(model).__name__: trainer.evaluate(chosen_loader(options, ds, "test", batch_size))}
 
     return model, learn
+
+
+def chosen_teacher(folder: str, split):
+    "The model of a run. One that has learned from crystals which are to choose or to judge here is a `ValueError`."
+    from atlas_nb.data.splits import Split
+    from atlas_nb.models.registry import load_model
+
+    model, learned = load_model(folder), set(Split.load(Path(folder) / "split.json").train)
+    if leaked := sorted(learned & {*split.val, *split.test}):
+        raise ValueError(f"--teachers {folder}: has learned from {len(leaked)} crystals that are for validation or test here: {', '.join(leaked[:3])}; train it by the same --split")
+    return model
 
 
 def measured(options: Train, ds, model) -> Train:

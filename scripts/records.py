@@ -29,6 +29,7 @@ from atlas_nb.data.sources import load_sample
 from atlas_nb.files import cache_folder, whole_file
 from atlas_nb.graphs.builder import CrystalGraphBuilder
 from atlas_nb.graphs.dataset import CrystalPropertyDataset
+from atlas_nb.models.distilled import taught_by
 from atlas_nb.models.registry import MODELS, load_model, transfer
 from atlas_nb.profiling import machine_line
 from atlas_nb.trainer import Trainer
@@ -52,6 +53,8 @@ class Recipe:
     batch_size: int = 64
     noise: float = 0.0  # angstrom, standard deviation of what each coordinate of a training crystal is moved by
     start: "Recipe | None" = None  # whose trunk it begins with
+    teachers: tuple = ()  # recipes of those from whose answers it learns, and from no label; they are asked of all training crystals, labelled or not
+    copies: int = 0  # of each training crystal, with other elements, of which they are asked as well
     size: "int | None" = None  # training crystals, the first of a random order; None: all
     seed: int = 0
 
@@ -64,8 +67,8 @@ class Recipe:
     def weights(self) -> Path:  # kept for whoever begins with them, and not with the results
         return cache_folder() / "records" / self.file.stem
 
-    def plain(self) -> dict:
-        return json.loads(json.dumps(asdict(self)))
+    def plain(self) -> dict:  # what earlier results do not know is there only where it says something
+        return json.loads(json.dumps(asdict(self)), object_hook=lambda part: {key: value for key, value in part.items() if value or key not in ("teachers", "copies")})
 
     def result(self) -> "dict | None":  # None: not there, or of another recipe
         if not self.file.exists():
@@ -96,11 +99,16 @@ def move_atoms(model, noise: float):
     model.register_forward_pre_hook(move)
 
 
+def trained(recipe: Recipe, accelerator: str):
+    "The model of a training, which takes place where there is none of it."
+    if recipe.result() is None or not recipe.weights.exists():
+        train(recipe, accelerator)
+    return load_model(recipe.weights)
+
+
 def make_model(recipe: Recipe, accelerator: str = "cpu"):
     if recipe.start is not None:
-        if recipe.start.result() is None or not recipe.start.weights.exists():
-            train(recipe.start, accelerator)
-        return transfer(load_model(recipe.start.weights), list(recipe.properties))
+        return transfer(trained(recipe.start, accelerator), list(recipe.properties))
     model = MODELS[recipe.model](list(recipe.properties), seed=recipe.seed, **recipe.hparams)
     builder = CrystalGraphBuilder(**{**model.builder.config(), **recipe.builder})
     return MODELS[recipe.model](list(recipe.properties), builder, seed=recipe.seed, **recipe.hparams)
@@ -119,9 +127,12 @@ def learn(recipe: Recipe, accelerator: str):
     if recipe.noise:
         move_atoms(model, recipe.noise)
     trainer = Trainer(model, accelerator=accelerator, progress=False, **recipe.trainer)
+    teachers = [trained(teacher, accelerator) for teacher in recipe.teachers]
     start = process_time()
-    history = trainer.fit(blind.loader("train", batch_size=recipe.batch_size, seed=recipe.seed), blind.loader("val"))
+    learned = taught_by(teachers, model, blind, recipe.copies, recipe.seed) if teachers else blind
+    history = trainer.fit(learned.loader("train", batch_size=recipe.batch_size, seed=recipe.seed), learned.loader("val"))
     said = {"cpu_s": round(process_time() - start, 1), "accelerator": accelerator, "parameters": sum(p.numel() for p in model.parameters())}
+    said |= {"teachers_cpu_s": round(sum(teacher.result()["cpu_s"] for teacher in recipe.teachers), 1)} if teachers else {}
     said["best_epoch"] = int(history.val_loss.idxmin()) + 1
     model.save(recipe.weights)
     return ds, lambda ds, part: trainer.predict(ds.loader(part)), said
@@ -131,11 +142,11 @@ def train(recipe: Recipe, accelerator: str = "cpu") -> Recipe:
     "Train, judge, write; the recipe itself. Test crystals are asked for after all is settled, and not at all where something is to be chosen."
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", RuntimeWarning)
-    ds, predict, said = learn(recipe, accelerator)
+    ds, predicted, said = learn(recipe, accelerator)
     parts = ("val",) if recipe.group == "ablations" else ("val", "test")
     found = {"recipe": recipe.plain(), **said, "train": int(len(ds.indices("train"))), "atlas_nb": __version__, "machine": machine_line()}
     for part in parts:
-        table = predict(ds, part)
+        table = predicted(ds, part)
         found[part] = {p.name: float((table[p.name] - table[f"{p.name}_predicted"]).abs().mean()) for p in ds.properties}
         if recipe.group == "table":
             found[f"{part}_predicted"] = {p.name: [float(f"{x:.5g}") for x in table[f"{p.name}_predicted"]] for p in ds.properties}
@@ -150,6 +161,12 @@ def with_(recipe: Recipe, name: str, **changes) -> Recipe:
     "The same with a change; what is a dictionary is added to."
     merged = {key: {**getattr(recipe, key), **value} if isinstance(value, dict) else value for key, value in changes.items()}
     return replace(recipe, name=name, **merged)
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    "The same with another seed, and so whatever it rests on."
+    before = {"start": recipe.start and with_seed(recipe.start, seed), "teachers": tuple(with_seed(teacher, seed) for teacher in recipe.teachers)}
+    return replace(recipe, seed=seed, **before)
 
 
 ENERGY = Recipe("ablations", "as it is", ("formation_energy",), "cgcnn", builder={"asymmetric_unit": True}, trainer={"max_epochs": 30})
@@ -203,14 +220,18 @@ def long() -> "list[Recipe]":
         ("equivariant", everything, "EquivariantGNN, long, small", {"hparams": {"preset": "small"}}),
         ("equivariant", ("band_gap",), "EquivariantGNN, long, two fifths of the weight decay", {"trainer": {"weight_decay": 0.045}}),
     ]
-    of = {(recipe.model, recipe.properties[0]): recipe for recipe in table()}
-    return [replace(with_(of[model, first], name, **change), group="ablations") for model, firsts, name, change in changes for first in firsts]
+    of = {(recipe.model, recipe.properties[0]): recipe for recipe in table() if not recipe.teachers}
+    taught = next(recipe for recipe in table() if recipe.teachers and recipe.properties == ("band_gap",))
+    plain = with_(taught, "student, crystals as they are, four times the epochs", trainer={"max_epochs": 4 * taught.trainer["max_epochs"]}, copies=0)
+    return [replace(with_(of[model, first], name, **change), group="ablations") for model, firsts, name, change in changes for first in firsts] + [
+        replace(plain, group="ablations")
+    ]
 
 
 EPOCHS = {"cgcnn": 300, "m3gnet": 40, "equivariant": 60, "alignn": 40, "cogn": 150}  # ten minutes of the processor; twenty for the models that on validation gain most by them
 DECAY = {"formation_energy": 4.5e-4, "band_gap": 4.5e-4, "bulk_modulus": 1e-3}  # of the weights in a step at the highest learning rate; of few crystals more
 OTHERWISE = {  # by validation
-    ("equivariant", "formation_energy"): {"hparams": {"preset": "medium"}},
+    ("equivariant", "formation_energy"): {"hparams": {"preset": "medium"}, "trainer": {"max_epochs": 100}},
     ("equivariant", "band_gap"): {"hparams": {"preset": "medium"}, "trainer": {"weight_decay": 0.11}},
     ("equivariant", "bulk_modulus"): {"hparams": {"preset": "medium"}},
     ("cgcnn", "bulk_modulus"): {"hparams": {"spread": True, "members": 5, "dropout": 0.1}, "trainer": {"loss": "beta_laplace"}},
@@ -228,12 +249,19 @@ def table() -> "list[Recipe]":
             trainer = {"max_epochs": epochs, "weight_decay": float(f"{DECAY[properties[0]] / MODELS[name].lr:.2g}")}
             recipe = Recipe("table", MODELS[name].__name__, properties, name, hparams, builder, trainer)
             rows.append(with_(recipe, recipe.name, **OTHERWISE.get((name, properties[0]), {})))
-    return rows
+    return rows + students([recipe for recipe in rows if recipe.model not in BASELINES])
+
+
+def students(rows) -> "list[Recipe]":
+    "For what each training learns, a model that learns it from all the others' answers. It has more crystals in an epoch than they, and no label to remember."
+    trainer = {"max_epochs": 25, "weight_decay": 0.0}
+    like = [recipe for recipe in rows if recipe.model == "m3gnet"]
+    return [replace(with_(r, "student", trainer=trainer), teachers=tuple(t for t in rows if t.properties == r.properties), copies=3) for r in like]
 
 
 def curves() -> "list[Recipe]":
     "Formation energy of fewer training crystals, with as many steps for each crystal."
-    return [replace(recipe, group="curves", size=size) for recipe in table() for size in SIZES if recipe.properties == ("formation_energy",)]
+    return [replace(recipe, group="curves", size=size) for recipe in table() for size in SIZES if recipe.properties == ("formation_energy",) and not recipe.teachers]
 
 
 GROUPS = {"ablations": ablations, "table": table, "curves": curves}
@@ -241,9 +269,7 @@ GROUPS = {"ablations": ablations, "table": table, "curves": curves}
 
 def recipes(groups) -> "list[Recipe]":
     "Those of the groups with each seed, the quick ones of a seed first in their order."
-    return [
-        replace(recipe, seed=seed, start=recipe.start and replace(recipe.start, seed=seed)) for group in groups for seed in SEEDS for recipe in GROUPS[group]()
-    ]
+    return [with_seed(recipe, seed) for group in groups for seed in SEEDS for recipe in GROUPS[group]()]
 
 
 def main():

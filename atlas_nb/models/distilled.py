@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['LOGS', 'STRAIN', 'MOVED', 'EXCHANGED', 'NEAR', 'KIN', 'RIDGE', 'LEAST', 'LOOSE', 'HEADS', 'student_properties',
-           'lesson_weights', 'distorted', 'likely_instead', 'element_volumes', 'substituted', 'lessons', 'begin_like']
+           'lesson_weights', 'distorted', 'likely_instead', 'element_volumes', 'substituted', 'lesson_data', 'lessons',
+           'taught_by', 'begin_like']
 
-# %% ../../nbs/39_models.distilled.ipynb #1c09f359
+# %% ../../nbs/39_models.distilled.ipynb #2a50d687
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from ..data.crystal import Crystal
 from ..data.properties import Property
 from ..data.splits import Split
 from ..graphs.dataset import CrystalPropertyDataset
-from .base import PropertyModel
+from .base import PropertyModel, predict, trained_properties
 
 # %% ../../nbs/39_models.distilled.ipynb #8ab1061e
 LOGS = 0.1  # weight of the logarithm of a spread in the loss, beside 1 of a mean
@@ -108,28 +109,67 @@ def substituted(
         made.append(Crystal(elements[new[where]].astype(c.numbers.dtype), c.frac, lattice, f"{c.id}, substituted {len(made) // len(crystals)}"))
     return made
 
-# %% ../../nbs/39_models.distilled.ipynb #fcc54784
-def lessons(
+# %% ../../nbs/39_models.distilled.ipynb #45149294
+def lesson_data(
     answers: Callable,  # from crystals to what the teachers say: of each property "<property>", "_aleatoric" and "_epistemic" where they say so, [N] each in its unit
     properties: Sequence[Property],  # of the teachers
     student: PropertyModel,  # of their `student_properties`, or of the means alone
-    train: DataLoader,
-    val: DataLoader,
-    seed: int = 0,  # of the crystals that are made
-    make: "Callable[[Sequence[Crystal], int], list[Crystal]]" = distorted,  # of the training crystals and a seed
-) -> list[DataLoader]:  # for training and validation
-    "What the teachers say of the training crystals and of those made of them, and of the validation crystals."
-    parts = [[loader.dataset.store.crystals[i] for i in loader.dataset.indices] for loader in (train, val)]
-    parts[0] += make(parts[0], seed)
-    crystals, labels = parts[0] + parts[1], {}
+    train: Sequence[Crystal],
+    val: Sequence[Crystal],
+    test: Sequence[str] = (),  # ids that are kept for later; they come into the split, and are asked of nobody
+) -> CrystalPropertyDataset:
+    "What the teachers say of crystals, to learn from and to choose the epoch by."
+    crystals, labels = [*train, *val], {}
     said = answers(crystals)
     for p in properties:
         labels |= {p.name: said[p.name], **{f"{p.name}_log_{part}": np.log(said[f"{p.name}_{part}"]) for part in ("aleatoric", "epistemic") if f"{p.name}_{part}" in said}}
-    store, split = student.builder.structures_to_store(crystals), Split(*(tuple(c.id for c in part) for part in parts), (), "the student's")
+    store, split = student.builder.structures_to_store(crystals), Split(*([c.id for c in part] for part in (train, val)), test, "the student's")
     table = pd.DataFrame(labels, index=store.ids())
     table.attrs["source"] = ""  # the properties know theirs
-    ds = CrystalPropertyDataset(store, table, student.properties, split=split)
+    return CrystalPropertyDataset(store, table, student.properties, split=split)
+
+
+def lessons(
+    answers: Callable,  # as in `lesson_data`
+    properties: Sequence[Property],  # of the teachers
+    student: PropertyModel,  # of their `student_properties`
+    train: DataLoader,
+    val: DataLoader,
+    seed: int = 0,  # of the distortions
+) -> list[DataLoader]:  # for training and validation
+    "What the teachers say of the training crystals, as they are and distorted, and of the validation crystals."
+    parts = [[loader.dataset.store.crystals[i] for i in loader.dataset.indices] for loader in (train, val)]
+    ds = lesson_data(answers, properties, student, parts[0] + distorted(parts[0], seed), parts[1])
     return [ds.loader("train", train.batch_sampler.batch_size, seed=train.batch_sampler.seed), ds.loader("val")]
+
+# %% ../../nbs/39_models.distilled.ipynb #0b3a05ba
+def taught_by(
+    teachers: Sequence[PropertyModel],  # each of the student's properties, and trained by the same split
+    student: PropertyModel,
+    ds: CrystalPropertyDataset,  # whose labels are not asked for
+    copies: int = 3,  # of each training crystal, with other elements
+    seed: int = 0,  # of these
+) -> CrystalPropertyDataset:  # with parts train and val
+    "What several models say on average. No teacher, or one that does not know a property, at this level of theory, is a `ValueError`."
+    if not teachers:
+        raise ValueError("a student needs at least one teacher")
+    for k, teacher in enumerate(teachers):
+        theirs = {p.name: p for p in trained_properties(teacher)}
+        same = {p: p.name in theirs and p.unit == theirs[p.name].unit and len({p.theory, theirs[p.name].theory} - {""}) < 2 for p in student.properties}
+        if absent := [p.label for p in student.properties if not same[p]]:
+            raise ValueError(f"teacher {k}, {type(teacher).__name__}, does not know {', '.join(absent)}; it knows {', '.join(p.label for p in theirs.values())}")
+
+    def answers(crystals):
+        said = [predict(teacher, crystals) for teacher in teachers]
+        return {p.name: np.mean([table[p.name] for table in said], axis=0) for p in student.properties}
+
+    seen = np.logical_and.reduce([teacher.elements_seen.cpu().numpy() for teacher in teachers])
+    known = lambda part: [c for c in part if seen[c.numbers].all()]  # noqa: E731
+    train, labelled = np.flatnonzero(ds.part == "train"), ds.indices("train")
+    pool = known(ds.crystals[i] for i in train)
+    crystals = known(ds.crystals[i] for i in [*labelled, *np.setdiff1d(train, labelled)])
+    made = substituted(pool, seed, copies) if copies else []
+    return lesson_data(answers, student.properties, student, crystals + made, known(ds.crystals[i] for i in ds.indices("val")), ds.split.test)
 
 # %% ../../nbs/39_models.distilled.ipynb #1a52d098
 HEADS = ("spread", "members", "dropout", "hidden", "readout", "atom_ref", "seed")  # hyperparameters that do not concern the trunk
