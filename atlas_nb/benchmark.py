@@ -24,7 +24,7 @@ from . import __version__
 from .choices import FOLDS, is_first
 from .commands import Train, run
 
-# %% ../nbs/60_benchmark.ipynb #b9e31b4d
+# %% ../nbs/60_benchmark.ipynb #086ac096
 @dataclass
 class Official(Train):
     "A training whose crystals, labels and split are those of a board."
@@ -36,6 +36,8 @@ class Official(Train):
     baselines: tyro.conf.Suppress[bool] = False
     resume: tyro.conf.Suppress[Optional[Path]] = None
     auto: tyro.conf.Suppress[bool] = False
+    teachers: tyro.conf.Suppress[tuple[str, ...]] = ()  # whose trainings the script of an entry would have to say, too
+    copies: tyro.conf.Suppress[int] = 3
     entry: "Path | None" = None  # the folder of the entry, which may have others in it; entries/<board>/<model> if not given
     authors: str = ""  # who hands it in
 
