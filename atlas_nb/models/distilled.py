@@ -7,8 +7,9 @@ __all__ = ['LOGS', 'STRAIN', 'MOVED', 'EXCHANGED', 'NEAR', 'KIN', 'RIDGE', 'LEAS
            'lesson_weights', 'distorted', 'likely_instead', 'element_volumes', 'substituted', 'lesson_data', 'lessons',
            'taught_by', 'begin_like']
 
-# %% ../../nbs/39_models.distilled.ipynb #2a50d687
+# %% ../../nbs/39_models.distilled.ipynb #a48b637e
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -55,7 +56,7 @@ def distorted(
         made.append(Crystal(c.numbers, c.frac + MOVED * rng.standard_normal((len(c), 3)) @ np.linalg.inv(lattice), lattice, f"{c.id}, distorted"))
     return made
 
-# %% ../../nbs/39_models.distilled.ipynb #cc125ac6
+# %% ../../nbs/39_models.distilled.ipynb #cdb197ef
 EXCHANGED, NEAR, KIN = 0.6, 4.0, 0.6  # chance of an element to be exchanged; a standard deviation, in places of Pettifor's order; weight of each of the same group
 RIDGE, LEAST = 1.0, 1.0  # weight of the mean volume in the fit, as of a crystal; cubic angstrom, of the smallest atom
 LOOSE = 0.01  # standard deviation of what each edge is longer than expected by, as a part of it
@@ -67,7 +68,9 @@ def likely_instead(
     "Which element to take instead of another."
     from pymatgen.core import Element
 
-    place, group = np.array([(e.mendeleev_no or 1000 + e.Z, e.group) for e in map(Element.from_Z, elements.tolist())]).T  # the heaviest have none there
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the heaviest have no place there
+        place, group = np.array([(e.mendeleev_no or 1000 + e.Z, e.group) for e in map(Element.from_Z, elements.tolist())]).T
     weight = np.exp(-(((place[:, None] - place) / NEAR) ** 2) / 2) + KIN * (group[:, None] == group)
     np.fill_diagonal(weight, 0)
     return weight / np.maximum(weight.sum(axis=1, keepdims=True), np.finfo(float).tiny)
