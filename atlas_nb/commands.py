@@ -164,7 +164,7 @@ def idle(options: Train) -> list[str]:
 
 
 
-# %% ../nbs/60_commands.ipynb #1b3e1bfb
+# %% ../nbs/60_commands.ipynb #e4720b79
 def train_network(options: Train, ds, builder, hparams):
     "The model, and a function that trains it and gives another one, which judges it; what is wrong with the options shows before graphs are built."
     from atlas_nb.models.distilled import taught_by
@@ -189,13 +189,13 @@ def train_network(options: Train, ds, builder, hparams):
 
 
 def chosen_teacher(folder: str, split):
-    "The model of a run. One that has learned from crystals which are to choose or to judge here is a `ValueError`."
+    "The model of a run. One that has learned from crystals which are to choose or to judge here, or was chosen by such as are to judge, is a `ValueError`."
     from atlas_nb.data.splits import Split
     from atlas_nb.models.registry import load_model
 
-    model, learned = load_model(folder), set(Split.load(Path(folder) / "split.json").train)
-    if leaked := sorted(learned & {*split.val, *split.test}):
-        raise ValueError(f"--teachers {folder}: has learned from {len(leaked)} crystals that are for validation or test here: {', '.join(leaked[:3])}; train it by the same --split")
+    model, theirs = load_model(folder), Split.load(Path(folder) / "split.json")
+    if leaked := sorted({*theirs.train} & {*split.val, *split.test} | {*theirs.val} & {*split.test}):
+        raise ValueError(f"--teachers {folder}: has learned from, or was chosen by, {len(leaked)} crystals that are for validation or test here: {', '.join(leaked[:3])}; train it by the same --split")
     return model
 
 
