@@ -6,7 +6,7 @@
 __all__ = ['BENCHMARK', 'Official', 'judged', 'seconds', 'home_page', 'requirement', 'read_json', 'Jarvis', 'tell',
            'write_jarvis', 'Matbench', 'fold_record', 'digest', 'matbench_results', 'write_matbench', 'Benchmark']
 
-# %% ../nbs/60_benchmark.ipynb #b1bc0267
+# %% ../nbs/60_benchmark.ipynb #d8b89f6d
 import gzip
 import json
 import shlex
@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution, metadata, version
 from pathlib import Path
-from typing import Annotated, Optional, Union
+from typing import Annotated, Literal, Optional, Union
 
 import tyro
 
@@ -24,7 +24,7 @@ from . import __version__
 from .choices import FOLDS, is_first
 from .commands import Train, run
 
-# %% ../nbs/60_benchmark.ipynb #086ac096
+# %% ../nbs/60_benchmark.ipynb #35c87888
 @dataclass
 class Official(Train):
     "A training whose crystals, labels and split are those of a board."
@@ -37,6 +37,7 @@ class Official(Train):
     resume: tyro.conf.Suppress[Optional[Path]] = None
     auto: tyro.conf.Suppress[bool] = False
     teachers: tyro.conf.Suppress[tuple[str, ...]] = ()  # whose trainings the script of an entry would have to say, too
+    ensemble: Literal["", "shared", "independent", "snapshots", "checkpoints", "dropout", "evidential", "single"] = ""  # predictions with calibrated intervals; shared: one trunk with a head for each member
     copies: tyro.conf.Suppress[int] = 3
     entry: "Path | None" = None  # the folder of the entry, which may have others in it; entries/<board>/<model> if not given
     authors: str = ""  # who hands it in

@@ -2,23 +2,24 @@
 """Train a model on the sample, and put it into the package with its card: atlas_nb/pretrained/NAME.
 
     python scripts/make_pretrained.py elastic_moduli                              by its recipe below
-    python scripts/make_pretrained.py band_gap --model cogn --max-epochs 60       by another: it takes all options of `atlas-nb train`
+    python scripts/make_pretrained.py elastic_moduli --model cogn --max-epochs 60 by another: it takes all options of `atlas-nb train`
     python scripts/make_pretrained.py band_gap --resume runs/pretrained/band_gap  of a training that was cut off, or that `atlas-nb train` has done
     python scripts/make_pretrained.py cards                                       judge those that ship again, by the code as it is now
 
 Recipes are those that did well on validation crystals. The same recipe gives the same weights on the same machine. Labels of test crystals are
 withheld until the training is over, as `atlas-nb train` does it.
+Energies and gaps are said by students of the models of scripts/records.py, which are trained where their weights are not there: an hour of a core each.
 Afterwards run notebooks 49_models.pretrained, which holds the card against the weights, and 60_cli and index, which show an answer.
 """
 
 import json
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import records
 import tyro
 
 from atlas_nb import __version__
@@ -30,21 +31,32 @@ from atlas_nb.graphs.dataset import CrystalPropertyDataset
 from atlas_nb.models.ensemble import load_ensemble
 from atlas_nb.run import MEMBERS
 
-SHARED, RUNS = Train(ensemble="shared", members=5, loss="beta_laplace", asymmetric_unit=True), Path("runs/pretrained")
+RUNS = Path("runs/pretrained")
+
+
+def taught(name: str) -> records.Recipe:
+    "The student of the page of records that learns a property."
+    return next(recipe for recipe in records.table() if recipe.teachers and recipe.properties == (name,))
+
+
+def student(name: str) -> Train:
+    "The same as a run, which says intervals, too."
+    recipe = taught(name)
+    return Train(property=recipe.properties, model=recipe.model, ensemble="distilled", teachers=tuple(map(str, teacher_folders(recipe))), copies=recipe.copies,
+                 hparam=tuple(f"{key}={value}" for key, value in recipe.hparams.items()), run_dir=RUNS / name, **recipe.builder, **recipe.trainer)  # fmt: skip
+
+
+def teacher_folders(recipe: records.Recipe) -> "list[Path]":
+    return [RUNS / "teachers" / teacher.file.stem for teacher in recipe.teachers]
+
+
 RECIPES = {
-    "formation_energy": (
-        "CoGN, 150 epochs, with references of the elements",
-        replace(SHARED, property=("formation_energy",), model="cogn", max_epochs=150, weight_decay=0.15, hparam=("atom_features=embedding+pymatgen", "atom_ref=True"),
-                run_dir=RUNS / "formation_energy"),  # fmt: skip
-    ),
-    "band_gap": (
-        "CGCNN, 300 epochs",
-        replace(SHARED, property=("band_gap",), max_epochs=300, weight_decay=0.03, hparam=("atom_features=embedding+pymatgen",), run_dir=RUNS / "band_gap"),
-    ),
+    "formation_energy": ("M3GNet, taught by five models", student("formation_energy")),
+    "band_gap": ("M3GNet, taught by five models", student("band_gap")),
     "elastic_moduli": (
         "bulk and shear modulus, CGCNN, 200 epochs",
-        replace(SHARED, property=("bulk_modulus", "shear_modulus"), max_epochs=200, weight_decay=0.1, hparam=("atom_features=pymatgen",),
-                run_dir=RUNS / "elastic_moduli"),  # fmt: skip
+        Train(property=("bulk_modulus", "shear_modulus"), ensemble="shared", loss="beta_laplace", asymmetric_unit=True, max_epochs=200, weight_decay=0.1,
+              hparam=("atom_features=pymatgen",), run_dir=RUNS / "elastic_moduli"),  # fmt: skip
     ),
 }
 
@@ -74,6 +86,17 @@ def limits(uq, crystals) -> dict:
     assert ((count[1:] > 0) == seen[1 : len(count)]).all(), "the elements seen are not those of the training crystals"
     unseen, rare = ([SYMBOLS[z] for z in range(1, len(SYMBOLS)) if there(count[z])] for there in (lambda n: n == 0, lambda n: 0 < n < FEW))
     return {"unseen": unseen, "few": FEW, "rare": rare, "text": LIMITS}
+
+
+def teach(train: Train):
+    "Put the teachers of a student where it looks for them, trained if need be."
+    recipe = taught(train.property[0])
+    for teacher, folder in zip(recipe.teachers, teacher_folders(recipe)):
+        if str(folder) in train.teachers and not folder.exists():
+            model = records.trained(teacher, "cpu")
+            split = records.dataset(teacher, model.builder).split
+            model.save(folder)
+            split.save(folder / "split.json")
 
 
 def history(folder: Path) -> dict:
@@ -106,6 +129,9 @@ def data_for(uq) -> CrystalPropertyDataset:
 def make_card(uq, ds, folder: Path, name: str) -> dict:
     "All that is known of the model of a run."
     options, told = resumed(Train(resume=folder)), history(folder)
+    if options.teachers:
+        of = zip(taught(options.property[0]).teachers, options.teachers)
+        told["teachers"] = [{"model": t.name, "training": f"nbs/benchmarks/records/{t.file.name}", "minutes": round(t.result()["cpu_s"] / 60, 1), "folder": folder} for t, folder in of]
     others = pd.read_csv(folder / "table.csv").set_index(["property", "model"]).MAE
     mine = type(uq.models[0]).__name__
     metrics = measured(uq, ds, {p.name: {of: float(mae) for of, mae in others[p.label].items() if not of.startswith(mine)} for p in uq.trained()})
@@ -132,6 +158,8 @@ def make(
     options = resumed(train) if train.resume else train
     if options.data != "sample" or options.split != "formula" or not options.ensemble or not options.baselines:
         raise SystemExit("what ships is trained on the sample, split by formula, as an ensemble (single is a form of it, too), beside baselines")
+    if options.teachers:
+        teach(options)
     run(options)
     folder = options.folder()
     uq = load_ensemble(folder)

@@ -7,7 +7,7 @@ __all__ = ['FORMS', 'SEVERAL', 'DEFAULT_LOSS', 'MANY_OPERATIONS', 'WEIGHTS', 'RE
            'together', 'in_batches', 'weighed', 'by_distance', 'calibrate', 'with_farness', 'likeliest', 'check_data',
            'distance_groups', 'interval', 'as_table', 'predict', 'predictions', 'evaluate', 'save', 'load_ensemble']
 
-# %% ../../nbs/49_models.ensemble.ipynb #7024326b
+# %% ../../nbs/49_models.ensemble.ipynb #60121b51
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
@@ -23,10 +23,11 @@ from ..checkpoint import ensemble_from
 from ..data.properties import Property, get_properties, property_config, property_from_config
 from ..data.sources import OnError
 from ..evaluator import launched
+from ..graphs.dataset import CrystalPropertyDataset
 from ..losses import LOSSES, NEEDS
 from .base import MODEL_FILE, brought, check_trained, checked, save_folder, trained_properties, warn_of_learned
 from .batched import Batched, WithEmbedding
-from .distilled import begin_like, lesson_weights, lessons, student_properties
+from .distilled import SPREADS, begin_like, lesson_weights, lessons, student_properties
 from .heads import combine
 from .layers import seeded
 from .registry import ModelError, build_model, load_model, read_folder
@@ -35,7 +36,7 @@ from ..uncertainty.calibration import FOR_POWER, Conformal, Recalibration
 from ..uncertainty.metrics import LEVELS, nll, uncertainty_metrics, uncertainty_table
 from ..uncertainty.novelty import Novelty, embed, warn_if_novel
 
-# %% ../../nbs/49_models.ensemble.ipynb #30432a67
+# %% ../../nbs/49_models.ensemble.ipynb #10d8783c
 FORMS = ("shared", "independent", "snapshots", "checkpoints", "distilled", "dropout", "evidential", "single")
 SEVERAL = ("shared", "independent", "snapshots", "checkpoints", "dropout")  # those that have members
 
@@ -46,11 +47,11 @@ class EnsembleUQ:
     def __init__(
         self,
         model: str = "cgcnn",  # of each member, one of `MODELS`
-        properties: "str | Property | Iterable[str | Property]" = (),  # what to predict; of a distilled one, those of its teacher
+        properties: "str | Property | Iterable[str | Property]" = (),  # what to predict; with a teacher, those that it does
         form: str = "shared",  # one of `FORMS`
         members: int = 5,
         seed: int = 0,  # of the first weights; member k of independent ones has seed + k
-        teacher: "EnsembleUQ | None" = None,  # of a distilled one
+        teacher: "EnsembleUQ | None" = None,  # of a distilled one; None: it is taught by several models, see `fit`
         dropout: float = 0.1,  # of the form "dropout"
         **hparams,  # the model's own, such as width or builder
     ):
@@ -60,17 +61,17 @@ class EnsembleUQ:
             raise ValueError(f"unknown form {form!r}; known: {', '.join(FORMS)}")
         if form in SEVERAL and members < 2:
             raise ValueError(f"{members} members cannot disagree; give at least 2, or take form='single'")
-        if (form == "distilled") != (teacher is not None):
-            raise ValueError("a distilled ensemble needs a teacher, a fitted EnsembleUQ, and no other form has one")
+        if form != "distilled" and teacher is not None:
+            raise ValueError(f"form={form!r} has no teacher, only 'distilled' does")
         if form == "dropout" and not 0 < dropout < 1:
             raise ValueError(f"dropout must be between 0 and 1, got {dropout}")
-        if teacher and (teacher.form == "single" or hparams.get("readout") == "sum"):
+        if form == "distilled" and ((teacher and teacher.form == "single") or hparams.get("readout") == "sum"):
             raise ValueError("a student needs a teacher whose members can disagree, and a readout that is a mean; logarithms of spreads do not add up over atoms")
         self.form, self.members, self.seed, self.teacher = form, members if form in SEVERAL else 1, seed, teacher
         self.properties = teacher.trained() if teacher else get_properties(properties)
         kind = {"shared": {"members": members}, "dropout": {"members": members, "dropout": dropout}}.get(form, {})
         spread = {"evidential": "evidential", "distilled": False}.get(form, True)
-        heads = [h for p in self.properties for h in student_properties(p)] if teacher else self.properties
+        heads = [h for p in self.properties for h in student_properties(p, SPREADS if teacher else SPREADS[1:])] if form == "distilled" else self.properties
         self.models = [build_model(model, heads, spread=spread, seed=seed + k, **kind, **hparams) for k in range(members if form == "independent" else 1)]
         self.weight: dict[str, float] = {}  # of the epistemic spread, by property, after `calibrate`
         self.reach: dict[str, float] = {}  # power of the distance from the training crystals with which the spread grows
@@ -93,7 +94,7 @@ class EnsembleUQ:
         return sum(p.numel() for m in self.models for p in m.parameters())
 
 
-# %% ../../nbs/49_models.ensemble.ipynb #ce105af8
+# %% ../../nbs/49_models.ensemble.ipynb #338658cc
 DEFAULT_LOSS = {"evidential": "evidential", "distilled": "mae"}  # of the forms that do not learn by a Laplace likelihood
 
 
@@ -104,6 +105,7 @@ def fit(
     run_dir: "str | Path | None" = None,  # a folder with a run folder of each training in it; None keeps nothing
     resume: bool = False,  # go on with what is in `run_dir`
     calibrated: bool = True,  # calibrate on `val` at the end
+    taught: CrystalPropertyDataset | None = None,  # what a distilled one without a teacher learns: what `taught_by` makes for its model
     **settings,  # of `Trainer`; the loss is a Laplace likelihood where it is not said, and "beta_laplace" gives better means
 ) -> EnsembleUQ:  # itself
     "Train what has to be trained, then calibrate, with a warning where there are too few labels for it."
@@ -143,11 +145,16 @@ def fit(
             raise ValueError(f"{len(models)} epochs are fewer than {uq.members} members; train longer, or take fewer members")
         uq.models = models
     elif uq.form == "distilled":
-        if uq.teacher is None:
-            raise ValueError("this student was loaded without its teacher; make a new one with EnsembleUQ(form='distilled', teacher=...)")
-        begin_like(uq.models[0], uq.teacher.models[0])
-        answers = lambda crystals: ask(uq.teacher, in_batches(uq.teacher.builder.structures_to_store(crystals)))[0]  # noqa: E731
-        learn(uq.models[0], 0, *lessons(answers, uq.properties, uq.models[0], train, val, uq.seed), task_weights=lesson_weights(uq.properties))
+        student = uq.models[0]
+        if taught is not None:
+            loaders = [taught.loader("train", train.batch_sampler.batch_size, seed=train.batch_sampler.seed), taught.loader("val")]
+        elif uq.teacher is not None:
+            begin_like(student, uq.teacher.models[0])
+            answers = lambda crystals: ask(uq.teacher, in_batches(uq.teacher.builder.structures_to_store(crystals)))[0]  # noqa: E731
+            loaders = lessons(answers, uq.properties, student, train, val, uq.seed)
+        else:
+            raise ValueError("a student without a teacher learns what others say; give fit(..., taught=taught_by(models, uq.models[0], ds)), or make one with EnsembleUQ(form='distilled', teacher=...)")
+        learn(student, 0, *loaders, task_weights=lesson_weights(student.properties))
     else:
         for k, model in enumerate(uq.models):
             learn(model, k)
@@ -157,7 +164,7 @@ def fit(
         warnings.warn(f"not calibrated: {error}", stacklevel=2)
         return uq
 
-# %% ../../nbs/49_models.ensemble.ipynb #562e188b
+# %% ../../nbs/49_models.ensemble.ipynb #5776f638
 MANY_OPERATIONS = ("equivariant",)  # models that are quicker at once on a processor too, see `Batched`
 
 
@@ -200,9 +207,10 @@ def together(members: list[dict]) -> dict:
     says = members[0]
     if len(members) > 1:
         return combine([{"": m[""], "_spread": m["_spread"]} for m in members])
-    if "_log_aleatoric" in says:  # a student
-        aleatoric, epistemic = says["_log_aleatoric"].exp(), says["_log_epistemic"].exp()
-        return {"": says[""], "_aleatoric": aleatoric, "_epistemic": epistemic, "_spread": torch.hypot(aleatoric, epistemic)}
+    if "_log_epistemic" in says:  # a student, whose teachers may not know what labels scatter by
+        epistemic = says["_log_epistemic"].exp()
+        aleatoric = says["_log_aleatoric"].exp() if "_log_aleatoric" in says else torch.full_like(epistemic, torch.nan)
+        return {"": says[""], "_aleatoric": aleatoric, "_epistemic": epistemic, "_spread": torch.hypot(aleatoric.nan_to_num(), epistemic)}
     return says if "_aleatoric" in says else {**says, "_aleatoric": says["_spread"], "_epistemic": torch.full_like(says["_spread"], torch.nan)}
 
 # %% ../../nbs/49_models.ensemble.ipynb #66d1c117
@@ -213,7 +221,7 @@ def in_batches(
     for some in torch.arange(len(store)).split(size) if len(store) else ():
         yield store.batch(some)
 
-# %% ../../nbs/49_models.ensemble.ipynb #eef98adb
+# %% ../../nbs/49_models.ensemble.ipynb #67bd708f
 WEIGHTS = (1.0, 2.0, 3.0, 5.0, 8.0)  # w, that the epistemic spread may have
 REACHES = (0.0, 1.0, 2.0)  # r, powers of the distance
 DISTANCES = (50.0, 80.0)  # percentiles between crystals that are near, farther and farthest
@@ -226,9 +234,9 @@ def weighed(
     weight: "float | None" = None,  # w of the epistemic spread; None: the one that was learned
     reach: "float | None" = None,  # r of the distance; None: the one that was learned
 ) -> np.ndarray:  # [N], in the property's unit
-    "The total spread of a property before it is calibrated. Where nothing is epistemic, the aleatoric one."
+    "The total spread of a property before it is calibrated. Where only one of its parts is known, that one."
     weight, reach = uq.weight.get(name, 1.0) if weight is None else weight, uq.reach.get(name, 0.0) if reach is None else reach
-    spread = np.hypot(values[f"{name}_aleatoric"], weight * np.nan_to_num(values[f"{name}_epistemic"]))
+    spread = np.hypot(np.nan_to_num(values[f"{name}_aleatoric"]), weight * np.nan_to_num(values[f"{name}_epistemic"]))
     return spread * values["farness"] ** reach if reach else spread
 
 
@@ -289,7 +297,8 @@ def likeliest(
 ) -> tuple[float, float, Recalibration]:  # weight, reach, and the recalibration of the spread they make
     "The spread under which the labels are likeliest. With fewer than `FOR_POWER` of them there is no choice."
     enough, found = (~np.isnan(y)).sum() >= FOR_POWER, {}
-    for weight in WEIGHTS if enough and not np.isnan(values[f"{name}_epistemic"]).any() else WEIGHTS[:1]:
+    both = not any(np.isnan(values[f"{name}_{part}"]).any() for part in SPREADS)
+    for weight in WEIGHTS if enough and both else WEIGHTS[:1]:
         for reach in REACHES if enough and "farness" in values else REACHES[:1]:
             spread = weighed(uq, values, name, weight, reach)
             fit = Recalibration.fit(y, values[name], spread)
