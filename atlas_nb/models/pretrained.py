@@ -20,7 +20,7 @@ from .registry import ModelError
 FOLDER = Path(str(files("atlas_nb"))) / "pretrained"  # a folder for each model, as `EnsembleUQ.save` writes it, and its card
 CARD_FILE = "card.json"
 
-# %% ../../nbs/49_models.pretrained.ipynb #e92fcf23
+# %% ../../nbs/49_models.pretrained.ipynb #d064b073
 class ModelCard(dict):
     "Data, split, training, metrics, limits and licence of a model, and the sha256 of its files; Markdown where it is shown."
 
@@ -63,8 +63,8 @@ def card_teachers(teachers: list) -> str:  # a line in Markdown, or none
     "From whose answers a student learned."
     if not teachers:
         return ""
-    names, files = ", ".join(t["model"] for t in teachers), ", ".join(f"`{t['training']}`" for t in teachers)
-    return f"\n- Teachers: {names}, {sum(t['minutes'] for t in teachers):.0f} minutes on one thread; their recipes and errors: {files}"
+    names, folders = ", ".join(t["model"] for t in teachers), " and ".join(sorted({Path(t["training"]).parent.as_posix() for t in teachers}))
+    return f"\n- Teachers: {names}, {sum(t['minutes'] for t in teachers):.0f} minutes on one thread; the recipe and the errors of each are in the file of its name in `{folders}`"
 
 
 def card_metrics(metrics: dict) -> str:  # a table in Markdown
