@@ -69,8 +69,8 @@ LIMITS = [
     "The training crystals are relaxed and ordered. The model has not seen strained or distorted ones, surfaces, defects or molecules; it is no force field.",
     "The sample was chosen for other purposes and is no random draw. Intervals hold for crystals like those of the sample; "
     "predictions for crystals farther from the training crystals than 99 % of the validation crystals come with a warning.",
-    "The validation crystals that calibrate the intervals have chosen the epoch as well, "
-    "and the intervals hold fewer test labels than they promise, see the table. Take them wider accordingly.",
+    "The validation crystals that calibrate the intervals have chosen the epoch as well. "
+    "Where the intervals hold fewer test labels than they promise, see the table, take them wider accordingly.",
 ]
 LICENCE = (
     "The weights are under the licence of the package, Apache 2.0. They were learned from data of the Materials Project, "
