@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 from .choices import OFFICIAL, chosen_builder, chosen_hparams, chosen_split, is_first, keep_skipped, named_hparams, named_property, read_data, say
 
-# %% ../nbs/60_commands.ipynb #a3d4cf6b
+# %% ../nbs/60_commands.ipynb #5bb0d403
 UNSAID = ("run_dir", "overwrite", "resume", "progress")  # what a run is not known by
 OF_BASELINES = ("property", "model", "data", "on_error", "source", "split", "baselines", "seed", "n_jobs", "accelerator")  # what means something to them, or does no harm
 
@@ -134,6 +134,8 @@ def run(options: Train):
         raise ValueError(f"--teachers: their student is one model, not {options.ensemble}; leave out --ensemble, or take distilled, which says intervals")
     if options.ensemble == "distilled" and len(options.teachers) < 2:
         raise ValueError("--ensemble distilled: a student that says by how much its teachers disagree; give at least two run folders as --teachers")
+    if options.ensemble == "distilled" and options.task_weights != "equal":
+        raise ValueError("--task-weights: means and spreads of a student have weights of their own; leave it out")
     if options.ensemble == "distilled" and options.auto:
         raise ValueError("--auto: cannot measure what a student learns before its teachers were asked; leave it out")
     if options.copies != 3 and not options.teachers:

@@ -92,7 +92,7 @@ def teach(train: Train):
     "Put the teachers of a student where it looks for them, trained if need be."
     recipe = taught(train.property[0])
     for teacher, folder in zip(recipe.teachers, teacher_folders(recipe)):
-        if str(folder) in train.teachers and not folder.exists():
+        if str(folder) in train.teachers and not (folder / "split.json").exists():
             model = records.trained(teacher, "cpu")
             split = records.dataset(teacher, model.builder).split
             model.save(folder)

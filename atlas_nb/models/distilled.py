@@ -157,7 +157,7 @@ def lessons(
     ds = lesson_data(answers, properties, student, parts[0] + distorted(parts[0], seed), parts[1])
     return [ds.loader("train", train.batch_sampler.batch_size, seed=train.batch_sampler.seed), ds.loader("val")]
 
-# %% ../../nbs/39_models.distilled.ipynb #0c8b48e1
+# %% ../../nbs/39_models.distilled.ipynb #99997810
 LEAST_APART = 1e-3  # teachers are, in standard deviations of their answers
 
 
@@ -186,7 +186,7 @@ def taught_by(
     copies: int = 3,  # of each training crystal, with other elements
     seed: int = 0,  # of these
 ) -> CrystalPropertyDataset:  # with parts train and val
-    "What several models say on average, and how far they are apart. No teacher, one where two could disagree, or one that does not know a property at this level of theory, is a `ValueError`."
+    "What several models say on average, and how far they are apart. No teacher, a single one where the student is to say by how much they disagree, or one that does not know a property at this level of theory, is a `ValueError`."
     properties = [p for p in student.properties if not is_spread(p)]
     if (least := 1 if len(properties) == len(student.properties) else 2) > len(teachers):
         raise ValueError("a student needs at least one teacher" if least == 1 else f"{len(teachers)} teachers cannot disagree; a student that is to say by how much needs at least 2")

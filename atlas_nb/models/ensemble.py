@@ -94,7 +94,7 @@ class EnsembleUQ:
         return sum(p.numel() for m in self.models for p in m.parameters())
 
 
-# %% ../../nbs/49_models.ensemble.ipynb #338658cc
+# %% ../../nbs/49_models.ensemble.ipynb #e44de4a9
 DEFAULT_LOSS = {"evidential": "evidential", "distilled": "mae"}  # of the forms that do not learn by a Laplace likelihood
 
 
@@ -113,6 +113,8 @@ def fit(
     uq.weight, uq.reach, uq.recalibration, uq.conformal, uq.novelty = {}, {}, {}, {}, None
     if uq.form == "checkpoints" and run_dir is None and launched() != (1, 1):
         raise ValueError("checkpoints of several processes need a folder that all of them see; give run_dir")
+    if uq.form != "distilled" and taught is not None:
+        raise ValueError(f"form={uq.form!r} learns from labels; leave out taught, or take form='distilled'")
     if uq.form != "distilled" and settings["loss"] in LOSSES:
         raise ValueError(f"the loss {settings['loss']!r} teaches no spread; take one of {', '.join(NEEDS)}")
 
