@@ -57,7 +57,7 @@ class Official(Train):
         unsaid = ("property", "model", "run_dir", "overwrite", "progress", "entry", "authors", "email", "url")
         return shlex.join(["atlas-nb", "benchmark", type(self).__name__.lower(), f"--{self.WHAT}", self.property, "--model", self.model, *self.words(unsaid)])
 
-# %% ../nbs/60_benchmark.ipynb #05cf8684
+# %% ../nbs/60_benchmark.ipynb #b5a0e64a
 def judged(
     folder: Path,  # a run folder
     name: str,  # of the property
@@ -77,10 +77,9 @@ def judged(
 
 def seconds(folder: Path) -> float:  # NaN for a baseline, which has no epochs
     "How long a training took."
-    import pandas as pd
+    from atlas_nb.run import read_history
 
-    file = folder / "history.csv"
-    return round(pd.read_csv(file).seconds.sum(), 2) if file.exists() else float("nan")
+    return round(read_history(folder).seconds.sum(), 2) if (folder / "history.csv").exists() else float("nan")
 
 
 def home_page() -> str:  # "" where the package is not installed

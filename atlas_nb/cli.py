@@ -166,7 +166,7 @@ class Download:
         record = FileRecord.load(path)
         print(f"{path}: {record.size:,} bytes, sha256 {record.sha256}")
 
-# %% ../nbs/60_cli.ipynb #bcc6b3e1
+# %% ../nbs/60_cli.ipynb #facbab9d
 @dataclass
 class Info:
     "Say what the package has: properties, models, data; or what a run folder holds."
@@ -197,36 +197,25 @@ def describe_package() -> str:
             f"data:   sample, {len(crystals):,} crystals of the Materials Project; tensors, {len(with_tensors):,} of them that have one\ncache:  {cache_folder()}")  # fmt: skip
 
 
-def _readable(read, path):
-    "`read(path)`, or a `ValueError` that names the file."
-    try:
-        return read(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: damaged ({error}); evaluate or train again") from error
-
-
 def describe_run(folder: Path) -> str:
     "Model, data, epochs and metrics of a run."
-    import json
-
-    import pandas as pd
-
     from atlas_nb.baselines import Baseline
     from atlas_nb.data.properties import whole_properties
     from atlas_nb.evaluation import error_name
     from atlas_nb.models.base import trained_properties
+    from atlas_nb.run import read_history, read_json
 
     model, is_ensemble = load_any(folder)
     properties = list(whole_properties(model.trained() if is_ensemble or isinstance(model, Baseline) else trained_properties(model)))
     lines = [f"{folder}: {f'{model.form} ensemble of {model.models[0].name}' if is_ensemble else model.name}, predicts {', '.join(p.label for p in properties)}", *([] if isinstance(model, Baseline) else [f"graphs: {model.builder}"])]
     if (folder / "history.csv").is_file():
-        history = _readable(pd.read_csv, folder / "history.csv")
+        history = read_history(folder)
         kept = history[history["kept"]] if "kept" in history else history  # with --min-delta, the best by that
         best = history.loc[kept["val_loss"].idxmin()]
         lines.append(f"{len(history)} epochs, {history.seconds.sum():.0f} s; best epoch {best['epoch']:.0f}, "
                      + ", ".join(f"validation {error_name(p)} {best[f'val_{p.name}_mae']:.4g} {p.unit}" for p in properties))  # fmt: skip
     if (folder / "metrics.json").is_file():
-        for part, metrics in _readable(lambda path: json.loads(path.read_text(encoding="utf-8")), folder / "metrics.json").items():
+        for part, metrics in read_json(folder / "metrics.json").items():
             lines += [f"{part}: {p.label}: {error_name(p)} {metrics[p.name]['mae']:.4g}, MAD {metrics[p.name]['mad']:.4g}, n {metrics[p.name]['n']}" for p in properties]
     return "\n".join(lines)
 

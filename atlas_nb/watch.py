@@ -5,23 +5,20 @@
 # %% auto #0
 __all__ = ['Progress', 'waits_for', 'Watch', 'watch']
 
-# %% ../nbs/63_watch.ipynb #6c1e123c
+# %% ../nbs/63_watch.ipynb #4c5099e8
 import asyncio
 import html
-import json
 import warnings
 from base64 import b64encode
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import pandas as pd
-
 from .callbacks import curves_png, describe_curves, in_notebook
 from .data.properties import Property, property_from_config
-from .run import MEMBERS
+from .run import MEMBERS, read_history, read_json
 
-# %% ../nbs/63_watch.ipynb #7a511e10
+# %% ../nbs/63_watch.ipynb #38f1aaef
 @dataclass(frozen=True)
 class Progress:
     "How far a training has come."
@@ -40,11 +37,8 @@ class Progress:
         "What stands in a run folder."
         if not (run / "history.csv").is_file():
             return None
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        config, history = read_json(run / "config.json"), read_history(run).to_dict("records")
         properties = tuple(property_from_config(p) for p in config["model"]["properties"])
-        history = pd.read_csv(run / "history.csv").to_dict("records")
-        if not history or "val_loss" not in history[0]:
-            raise ValueError("history.csv has no losses")
         return cls(config["model"]["model"], properties, config["trainer"]["max_epochs"], history, (run / "curves.png").is_file())
 
     def __str__(self) -> str:
